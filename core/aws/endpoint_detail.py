@@ -51,7 +51,11 @@ def with_description(clients: Clients, bare: EndpointDetail) -> EndpointDetail:
     notes = list(bare.notes)
     tags = read_tags(clients, bare.endpoint.arn, notes)
     endpoint = replace(bare.endpoint, tags=tags)
-    models = _with_jobs(clients, endpoint, bare.models, notes)
+    unread: list[str] = []
+    tagged_models = _with_tags(clients, bare.models, unread)
+    config_tags = read_tags(clients, bare.config.arn, unread, "configuration") if bare.config else {}
+    notes += dict.fromkeys(unread)
+    models = _with_jobs(clients, endpoint, tagged_models, notes)
     model_uri = models[0].model_uri if models else ""
     tagged = tags.get(CLASSES_TAG, "")
     classes = read_classes(clients, tagged, model_uri, notes)
@@ -59,6 +63,8 @@ def with_description(clients: Clients, bare: EndpointDetail) -> EndpointDetail:
         bare,
         endpoint=endpoint,
         models=models,
+        config_tags=config_tags,
+        tags_known=not unread,
         aws_algorithm=is_semantic_segmentation(models[0].image) if models else None,
         classes=classes,
         classes_uri=tagged or (classes_uri_for(model_uri) or "" if classes else ""),
@@ -185,6 +191,11 @@ def _with_jobs(
     if len(models) == 1 and endpoint.job:
         return (replace(models[0], job=endpoint.job),)
     return tuple(replace(model, job=_job_of(clients, model.model_uri, notes)) for model in models)
+
+
+def _with_tags(clients: Clients, models: tuple[Model, ...], notes: list[str]) -> tuple[Model, ...]:
+    """Return the models with their tags, which a new model of the endpoint gets too."""
+    return tuple(replace(model, tags=read_tags(clients, model.arn, notes, "model")) for model in models)
 
 
 def _model(clients: Clients, name: str, notes: list[str]) -> Model | None:

@@ -262,9 +262,9 @@ def _container(clients: Clients, model: str, notes: list[str]) -> tuple[str, str
         return "", ""
 
 
-def read_tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
-    """Return the tags of an endpoint; none, with a note, if they may not be read."""
-    doing = "read the endpoint's tags"
+def read_tags(clients: Clients, arn: str, notes: list[str], owner: str = "endpoint") -> dict[str, str]:
+    """Return the tags of an endpoint; none, with a note, if they may not be read. owner: what else has them."""
+    doing = f"read the {owner}'s tags"
     try:
         with clients.calling(doing):
             answer = clients.sagemaker.list_tags(ResourceArn=arn, MaxResults=PAGE)

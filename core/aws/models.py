@@ -10,7 +10,7 @@ from core.aws.connection import Clients
 from core.aws.endpoints import read_tags
 from core.aws.errors import required
 from core.endpoints.detail import Model
-from core.endpoints.endpoint import JOB_TAG, container_of
+from core.endpoints.endpoint import JOB_TAG, MODEL_NOT_REQUESTED, container_of
 
 PAGE = 100
 
@@ -39,10 +39,12 @@ def describe_model(clients: Clients, name: str) -> Model:
         role_arn=answer.get("ExecutionRoleArn", ""),
         created_at=answer.get("CreationTime"),
         environment=container.get("Environment", {}),
+        request={key: value for key, value in answer.items() if key not in MODEL_NOT_REQUESTED},
     )
 
 
 def model_with_job(clients: Clients, name: str) -> Model:
     """Return one model with the job in its tag; without it if the tags may not be read."""
     model = describe_model(clients, name)
-    return replace(model, job=read_tags(clients, model.arn, []).get(JOB_TAG, ""))
+    tags = read_tags(clients, model.arn, [])
+    return replace(model, job=tags.get(JOB_TAG, ""), tags=tags)

@@ -67,7 +67,7 @@ def _job(clients: Clients, params: Params) -> Params:
 
 def _model_made(clients: Clients, params: Params) -> bool:
     model = _model(clients, params)
-    return holds(model, {key: params[key] for key in ("PrimaryContainer", "ExecutionRoleArn")})
+    return holds(model, {key: value for key, value in params.items() if key != "Tags"})
 
 
 def _model(clients: Clients, params: Params) -> Params:
@@ -78,7 +78,7 @@ def _model(clients: Clients, params: Params) -> Params:
 
 
 def _config_made(clients: Clients, params: Params) -> bool:
-    return holds(_config(clients, params), {"ProductionVariants": params["ProductionVariants"]})
+    return holds(_config(clients, params), {key: value for key, value in params.items() if key != "Tags"})
 
 
 def _config(clients: Clients, params: Params) -> Params:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from core.endpoints.endpoint import Endpoint, EndpointConfig
 from core.imaging.classes import Classes
@@ -16,6 +17,8 @@ class Model:
 
     image, model_uri: of the first container; empty if AWS returns none.
     job:              the training job that the artifact came from; empty if unknown.
+    request:          the CreateModel request for the same model; do not modify its lists and mappings.
+    tags:             its tags; empty if they were not read.
     """
 
     name: str
@@ -26,6 +29,8 @@ class Model:
     created_at: datetime | None
     environment: Mapping[str, str] = field(default_factory=dict)
     job: str = ""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class EndpointDetail:
 
     endpoint:      its variants have instance types and models if the configuration could be read.
     config:        None if it is deleted, or may not be read.
+    config_tags:   the tags of the configuration; empty if they were not read.
+    tags_known:    False if the tags of the configuration or of a model may not be read.
     models:        of the variants, each once; deleted or unreadable ones are left out.
     aws_algorithm: whether the first model's image is AWS's own semantic segmentation; None if unknown.
     classes:       names and colors; None if the model has none.
@@ -67,6 +74,8 @@ class EndpointDetail:
     examples_uri: str = ""
     scaling: tuple[Scaling, ...] = ()
     scaling_known: bool = True
+    config_tags: Mapping[str, str] = field(default_factory=dict)
+    tags_known: bool = True
     notes: tuple[str, ...] = ()
 
     @property

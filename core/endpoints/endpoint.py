@@ -41,6 +41,9 @@ CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 NOT_REQUESTED = ("EndpointConfigArn", "CreationTime", "ResponseMetadata")
 """Fields of DescribeEndpointConfig that CreateEndpointConfig does not accept (botocore 1.44)."""
 
+MODEL_NOT_REQUESTED = ("ModelArn", "CreationTime", "DeploymentRecommendation", "ResponseMetadata")
+"""Fields of DescribeModel that CreateModel does not accept (botocore 1.44)."""
+
 REFUSING = ("Creating", "Deleting", "Failed", "OutOfService")
 """Statuses in which it accepts no requests. During an update or rollback, the old variants keep serving."""
 

@@ -26,13 +26,29 @@ ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/?[a-zA-Z0-9+=,.@_/-]+")
 TAG = re.compile(r"[\w \t.:/=+\-@]{0,256}")
 """The patterns of botocore 1.44's service model; a model's artifact ends in .tar.gz."""
 
+CONTAINER_FIELDS = (
+    "Image",
+    "ModelDataUrl",
+    "ModelDataSource",
+    "ModelPackageName",
+    "InferenceSpecificationName",
+    "Environment",
+)
+"""Members of a model's container that are the spec's own, or another way to name the artifact."""
+
 MAX_INSTANCES = 100
 DEFAULT_VARIANT = "AllTraffic"
 
 Processor = Literal["CPU", "GPU"]
 
 FAMILIES: Mapping[str, Processor] = {"c5": "CPU", "m5": "CPU", "p3": "GPU", "g4dn": "GPU"}
-"""Instance families that support hosting the algorithm (developer guide, semantic segmentation)."""
+"""The instance families that the developer guide names as examples for hosting the algorithm; others may work too."""
+
+INSTANCE = re.compile(r"ml\.(?P<family>[a-z0-9-]+)\.[a-z0-9-]+", re.ASCII)
+GPU_FAMILY = re.compile(r"[pg]\d.*")
+CPU_FAMILY = re.compile(r"[cmrt]\d+(?!g)[a-z-]*")
+ARM_FAMILY = re.compile(r"[cmrtx]\d+g[a-z]*")
+"""Families by EC2's naming: p3, g5; c6i, m5d; and with Graviton processors c7g, m6gd."""
 
 WORDS: Mapping[Processor, str] = {
     "CPU": "CPU: cheaper, a few seconds per image",
@@ -63,6 +79,9 @@ class EndpointSpec:
     examples_uri: the S3 URI of its `examples.json`; empty if there is none.
     job:          the training job that the artifact came from; empty if there is none.
     tags:         additional tags of the endpoint.
+    model_settings: the CreateModel request of the model that a new one replaces: it keeps everything but image and
+                  artifact, such as its VPC. Empty for a new endpoint.
+    model_tags:   the tags of that model.
     """
 
     name: str
@@ -79,6 +98,8 @@ class EndpointSpec:
     examples_uri: str = ""
     job: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    model_settings: Mapping[str, Any] = field(default_factory=dict)
+    model_tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model_name(self) -> str:
@@ -100,13 +121,16 @@ class EndpointSpec:
         )
 
 
-def check_spec(spec: EndpointSpec) -> tuple[str, ...]:
-    """Return the problems of a spec, each a sentence with what to do; empty if it can be deployed."""
+def check_spec(spec: EndpointSpec, current: str | None = None) -> tuple[str, ...]:
+    """Return the problems of a spec, each a sentence with what to do; empty if it can be deployed.
+
+    current: the instance type of the variant that it updates, which is not a problem; None for a new variant.
+    """
     problems = [
         _name(spec.name, "name of the endpoint"),
         _name(spec.variant, "name of the variant"),
         _name(spec.model, "name of the model") if spec.model else _artifact(spec),
-        _instance(spec.instance_type),
+        "" if spec.instance_type == current else _instance(spec.instance_type),
         ""
         if 1 <= spec.instance_count <= MAX_INSTANCES
         else f"The instance count is {spec.instance_count}; set it to 1 to {MAX_INSTANCES}.",
@@ -116,22 +140,50 @@ def check_spec(spec: EndpointSpec) -> tuple[str, ...]:
     return tuple(problem for problem in problems if problem)
 
 
+def instance_warnings(spec: EndpointSpec, current: str | None = None) -> tuple[str, ...]:
+    """Return a warning if it is not documented that the algorithm can be hosted on the instance type.
+
+    current: as for `check_spec`.
+    """
+    match = INSTANCE.fullmatch(spec.instance_type)
+    if match is None or spec.instance_type == current or match["family"] in FAMILIES:
+        return ()
+    if ARM_FAMILY.fullmatch(match["family"]):
+        why = "It has an ARM processor, but the image of the algorithm is for x86, so the endpoint would not start."
+    else:
+        why = "Test it before you rely on it."
+    named = f"AWS's documentation does not name {spec.instance_type} for hosting this algorithm"
+    return (f"{named}; its examples are {_examples()}. {why}",)
+
+
 def processor(instance_type: str) -> Processor | None:
-    """Return an instance type's processor; None for a family that cannot host the algorithm."""
-    parts = instance_type.split(".")
-    return FAMILIES.get(parts[1]) if len(parts) == 3 and parts[0] == "ml" else None
+    """Return an instance type's processor; None if its family is unknown, or cannot host the algorithm."""
+    match = INSTANCE.fullmatch(instance_type)
+    family = match["family"] if match else ""
+    if GPU_FAMILY.fullmatch(family):
+        return "GPU"
+    return "CPU" if CPU_FAMILY.fullmatch(family) else None
 
 
 def processor_in_words(instance_type: str) -> str:
-    """Return what to expect of an instance type; empty if it cannot host the algorithm."""
+    """Return what to expect of an instance type; empty if its processor is unknown."""
     kind = processor(instance_type)
     return WORDS[kind] if kind else ""
 
 
 def model_request(spec: EndpointSpec) -> dict[str, Any]:
     """Return the parameters of CreateModel."""
-    tags = {JOB_TAG: spec.job, CLASSES_TAG: spec.classes_uri}
+    lineage = {JOB_TAG: spec.job, CLASSES_TAG: spec.classes_uri}
+    tags = {**_own_tags(spec.model_tags), **{key: text for key, text in lineage.items() if text}}
     return {"ModelName": spec.model_name, **_model_content(spec), "Tags": tag_rows(tags)}
+
+
+def dropped_settings(spec: EndpointSpec) -> tuple[str, ...]:
+    """Return the settings of the replaced model that do not fit the new image and artifact."""
+    container = _first_container(spec.model_settings)
+    return tuple(
+        key for key in container if key not in (*CONTAINER_FIELDS, *_kept_container(spec)) and container[key]
+    )
 
 
 def variant_request(spec: EndpointSpec) -> dict[str, Any]:
@@ -145,18 +197,18 @@ def variant_request(spec: EndpointSpec) -> dict[str, Any]:
     }
 
 
-def config_request(name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+def config_request(
+    name: str, request: Mapping[str, Any], tags: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return the parameters of CreateEndpointConfig, with a name derived from the endpoint's name and content."""
     content = {key: value for key, value in request.items() if key != "EndpointConfigName"}
-    return {"EndpointConfigName": derived_name(name, content), **content}
+    rows = tag_rows(_own_tags(tags or {}))
+    return {"EndpointConfigName": derived_name(name, content), **content, **({"Tags": rows} if rows else {})}
 
 
 def endpoint_tags(spec: EndpointSpec) -> dict[str, str]:
-    """Return the endpoint's tags: its model's lineage, and the requested ones."""
-    return {
-        **spec.tags,
-        **lineage_tags(spec),
-    }
+    """Return the endpoint's tags: its model's lineage, as far as it is known, and the requested ones."""
+    return {**spec.tags, **{key: text for key, text in lineage_tags(spec).items() if text}}
 
 
 def lineage_tags(spec: EndpointSpec) -> dict[str, str]:
@@ -165,8 +217,8 @@ def lineage_tags(spec: EndpointSpec) -> dict[str, str]:
 
 
 def tag_rows(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return tags in AWS's format; empty ones are left out."""
-    return [{"Key": key, "Value": tags[key]} for key in sorted(tags) if tags[key]]
+    """Return tags in AWS's format."""
+    return [{"Key": key, "Value": tags[key]} for key in sorted(tags)]
 
 
 def endpoint_name(base: str, suffix: str = "") -> str:
@@ -190,9 +242,43 @@ def is_derived(name: str, base: str) -> bool:
 
 
 def _model_content(spec: EndpointSpec) -> dict[str, Any]:
+    """Return what a new model is: image, artifact and role, and the settings of the model that it replaces."""
     container: dict[str, Any] = {"Image": spec.image, "ModelDataUrl": spec.model_uri}
     container |= {"Environment": dict(spec.environment)} if spec.environment else {}
-    return {"PrimaryContainer": container, "ExecutionRoleArn": spec.role_arn}
+    container |= _kept_container(spec)
+    rest = {
+        key: value
+        for key, value in spec.model_settings.items()
+        if key not in ("ModelName", "PrimaryContainer", "Containers", "ExecutionRoleArn") and value
+    }
+    others = (spec.model_settings.get("Containers") or [])[1:]
+    containers = {"Containers": [container, *others]} if others else {"PrimaryContainer": container}
+    return {**containers, "ExecutionRoleArn": spec.role_arn, **rest}
+
+
+def _first_container(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the container with the algorithm, which is the first one; empty without settings."""
+    containers = settings.get("Containers") or [{}]
+    first: Mapping[str, Any] = settings.get("PrimaryContainer") or containers[0]
+    return first
+
+
+def _kept_container(spec: EndpointSpec) -> dict[str, Any]:
+    """Return the settings of the replaced model's container that fit another image and artifact.
+
+    A registry's access mode fits images of the same registry only, and several models in one container are replaced
+    by one, which is AWS's default mode.
+    """
+    container = _first_container(spec.model_settings)
+    same_registry = container.get("Image", "").partition("/")[0] == spec.image.partition("/")[0]
+    left_out = (*CONTAINER_FIELDS, "Mode", "MultiModelConfig", *(() if same_registry else ("ImageConfig",)))
+    return {key: value for key, value in container.items() if key not in left_out and value}
+
+
+def _own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags that a new resource may have: not AWS's own ones, and not the lineage of another model."""
+    lineage = (JOB_TAG, CLASSES_TAG, EXAMPLES_TAG)
+    return {key: text for key, text in tags.items() if not key.startswith("aws:") and key not in lineage}
 
 
 def _name(name: str, what: str) -> str:
@@ -216,13 +302,18 @@ def _artifact(spec: EndpointSpec) -> str:
 
 
 def _instance(instance_type: str) -> str:
-    if processor(instance_type):
+    if INSTANCE.fullmatch(instance_type):
         return ""
-    kinds = " and ".join(
+    return (
+        f"The instance type is {instance_type!r}; use one such as ml.c5.xlarge. Examples are {_examples()}."
+    )
+
+
+def _examples() -> str:
+    return " and ".join(
         f"{kind} instances of the families {', '.join(name for name, of in FAMILIES.items() if of == kind)}"
         for kind in ("CPU", "GPU")
     )
-    return f"The algorithm cannot be hosted on {instance_type!r}; use one of these: {kinds}."
 
 
 def _tag(key: str, value: str) -> str:

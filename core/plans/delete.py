@@ -94,7 +94,7 @@ def _removals(made: Iterable[ApiCall]) -> Iterator[ApiCall]:
         elif step.operation == "CreateEndpointConfig":
             yield _delete_config(step.params["EndpointConfigName"], _same(step, "ProductionVariants"))
         elif step.operation == "CreateModel":
-            same = _same(step, "PrimaryContainer", "ExecutionRoleArn")
+            same = {key: value for key, value in step.params.items() if key not in ("ModelName", "Tags")}
             yield _delete_model(step.params["ModelName"], same)
 
 

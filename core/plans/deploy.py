@@ -7,7 +7,7 @@ from typing import Any
 
 from core.cost.hosting import hosting_price
 from core.cost.training import PriceTable
-from core.endpoints.detail import EndpointDetail
+from core.endpoints.detail import EndpointDetail, Model
 from core.endpoints.endpoint import (
     CLASSES_TAG,
     EXAMPLES_TAG,
@@ -21,8 +21,11 @@ from core.endpoints.spec import (
     EndpointSpec,
     check_spec,
     config_request,
+    dropped_settings,
     endpoint_tags,
+    instance_warnings,
     lineage_tags,
+    model_request,
     tag_rows,
     variant_request,
 )
@@ -38,13 +41,16 @@ from core.plans.steps import (
     require_variant,
     stop_autoscaling,
 )
+from core.text import listing
+from core.training.security import has_local_storage
 
 BILLS = "It is billed per hour from when it is in service until it is deleted, whether it is called or not."
 INSTANCE_FIELDS = (
-    "VolumeSizeInGB",
     "AcceleratorType",
-    "InferenceAmiVersion",
+    "AcceleratorPartitionLayouts",
     "CapacityReservationConfig",
+    "InferenceAmiVersion",
+    "InstancePools",
     "ServerlessConfig",
 )
 """Fields of a variant that are specific to its instance type, and dropped when that changes."""
@@ -100,7 +106,7 @@ def plan_deploy(
             ApiCall("sagemaker", "CreateEndpoint", create, f"Create the endpoint {spec.name}."),
         ),
         price,
-        (*warnings, *price_warnings(price), BILLS),
+        (*dict.fromkeys((*warnings, *instance_warnings(spec))), *price_warnings(price), BILLS),
         "delete the endpoint; its configuration and model are deleted with it. The artifact stays in S3.",
     )
 
@@ -124,6 +130,8 @@ def current_spec(detail: EndpointDetail, variant: str = "") -> EndpointSpec:
         variant=row.name,
         weight=1.0 if row.desired_weight is None else row.desired_weight,
         environment=model.environment if model else {},
+        model_settings=model.request if model else {},
+        model_tags=model.tags if model else {},
         classes_uri=tags.get(CLASSES_TAG, ""),
         examples_uri=tags.get(EXAMPLES_TAG, ""),
         job=tags.get(JOB_TAG, ""),
@@ -138,19 +146,24 @@ def plan_update(
     warnings: tuple[str, ...] = (),
     upload: ModelUpload | None = None,
     classes: Classes | None = None,
+    model: Model | None = None,
 ) -> Plan:
     """Change the model or instances of the variant `spec.variant`; a new name adds a variant.
 
     The old configuration serves until the new one is ready; the other variants are unchanged. Raises InputError for
     an invalid spec, if nothing would change, and while the endpoint is being changed.
+
+    model: the existing model that `spec.model` names, to compare its network with the current one's.
     """
     endpoint, old = detail.endpoint, _config_of(detail)
     require_settled(endpoint, "updated")
-    spec = _checked(spec, classes)
+    variant = endpoint.variant(spec.variant)
+    current = variant.instance_type if variant else None
+    spec = _checked(spec, classes, current)
     current_rows = _rows(endpoint, old)
     rows = _with_variant(current_rows, spec)
     tags = _new_tags(endpoint, spec)
-    config = config_request(endpoint.name, {**old.request, "ProductionVariants": rows})
+    config = config_request(endpoint.name, {**old.request, "ProductionVariants": rows}, detail.config_tags)
     same = rows == current_rows or config["EndpointConfigName"] == old.name
     if same and not tags:
         raise InputError(
@@ -167,16 +180,20 @@ def plan_update(
             *_tagging(endpoint, tags),
         ),
         price,
-        (*warnings, *price_warnings(price), *(_update_notes(detail, old, spec) if not same else ())),
+        (
+            *dict.fromkeys((*warnings, *instance_warnings(spec, current), *_weaker(detail, spec, model))),
+            *price_warnings(price),
+            *(_update_notes(detail, old, spec) if not same else ()),
+        ),
         f"update it again to its current configuration, {old.name}.",
     )
 
 
-def _checked(spec: EndpointSpec, classes: Classes | None) -> EndpointSpec:
-    """Return the spec with a URI for the class names. Raises InputError."""
+def _checked(spec: EndpointSpec, classes: Classes | None, current: str | None = None) -> EndpointSpec:
+    """Return the spec with a URI for the class names. current: see `check_spec`. Raises InputError."""
     if classes is not None and not spec.classes_uri:
         spec = replace(spec, classes_uri=classes_uri_for(spec.model_uri) or "")
-    problems = check_spec(spec)
+    problems = check_spec(spec, current)
     if problems:
         raise InputError(
             f"The endpoint {spec.name!r} cannot be created. {problems[0]}",
@@ -226,13 +243,29 @@ def _with_variant(rows: list[Row], spec: EndpointSpec) -> list[Row]:
     old = next((row for row in rows if row["VariantName"] == spec.variant), None)
     if old is None:
         return [*rows, new]
-    same = old.get("InstanceType") == spec.instance_type
-    kept = {key: value for key, value in old.items() if same or key not in INSTANCE_FIELDS}
+    if not spec.instance_type:  # serverless, or with instance pools
+        del new["InstanceType"]
+        if "ServerlessConfig" in old:
+            del new["InitialInstanceCount"]
+    dropped = _dropped_fields(old, spec)
+    kept = {key: value for key, value in old.items() if key not in dropped}
     return [{**kept, **new} if row is old else row for row in rows]
 
 
+def _dropped_fields(row: Row, spec: EndpointSpec) -> tuple[str, ...]:
+    """Return the fields of a variant that do not fit its new instance type; AWS fixes the size of local storage."""
+    if row.get("InstanceType", "") == spec.instance_type:
+        return ()
+    volume = ("VolumeSizeInGB",) if has_local_storage(spec.instance_type) else ()
+    return tuple(key for key in (*INSTANCE_FIELDS, *volume) if key in row)
+
+
 def _move(detail: EndpointDetail, spec: EndpointSpec, config: Row) -> tuple[ApiCall, ...]:
-    params = {"EndpointName": detail.name, "EndpointConfigName": config["EndpointConfigName"]}
+    params = {
+        "EndpointName": detail.name,
+        "EndpointConfigName": config["EndpointConfigName"],
+        "RetainDeploymentConfig": True,  # AWS otherwise forgets the guardrails of an earlier update
+    }
     what = (
         f"Update the endpoint {detail.name} to the new configuration; the old one serves until it is ready."
     )
@@ -272,6 +305,33 @@ def _tagging(endpoint: Endpoint, tags: dict[str, str]) -> tuple[ApiCall, ...]:
     return (ApiCall("sagemaker", "AddTags", {"ResourceArn": endpoint.arn, "Tags": rows}, what),)
 
 
+def _weaker(detail: EndpointDetail, spec: EndpointSpec, chosen: Model | None) -> tuple[str, ...]:
+    """Return warnings about what the variant's model had, and its new one has not, or is not known to have."""
+    variant = detail.endpoint.variant(spec.variant)
+    if variant is None or spec.model_name == variant.model:
+        return ()
+    old = detail.model(variant.model)
+    if old is None:
+        what = f"The model {variant.model or 'of the variant'} cannot be read"
+        return (f"{what}, so the new model may lack its VPC, its network isolation and other settings.",)
+    if spec.model and chosen is None:
+        return (
+            f"The network settings of the model {spec.model} were not compared with those of {old.name}.",
+        )
+    new = chosen.request if chosen and spec.model else model_request(spec)
+    lost = [
+        f"The model {old.name} has {text}, which the new one does not have."
+        for key, text in (("VpcConfig", "a VPC"), ("EnableNetworkIsolation", "network isolation"))
+        if old.request.get(key) and not new.get(key)
+    ]
+    dropped = dropped_settings(spec) if not spec.model else ()
+    if dropped:
+        lost.append(
+            f"Not copied from the model {old.name}, because it does not fit the new one: {listing(dropped)}."
+        )
+    return tuple(lost)
+
+
 def _update_notes(detail: EndpointDetail, old: EndpointConfig, spec: EndpointSpec) -> tuple[str, ...]:
     variant = detail.endpoint.variant(spec.variant)
     left = f" and the model {variant.model}" if variant and variant.model not in ("", spec.model_name) else ""
@@ -280,10 +340,22 @@ def _update_notes(detail: EndpointDetail, old: EndpointConfig, spec: EndpointSpe
         f"Autoscaling of the variant {name} stops; set it up again afterwards."
         for name in _no_longer_scaled(detail, spec)
     )
+    rows: list[Row] = old.request["ProductionVariants"]
+    row: Row = next((row for row in rows if row["VariantName"] == spec.variant), {})
+    dropped = _dropped_fields(row, spec)
+    machine = f"Settings of {spec.variant} that belong to its old instances are dropped: {listing(dropped)}."
+    pools = [
+        pool["ModelNameOverride"] for pool in row.get("InstancePools", ()) if pool.get("ModelNameOverride")
+    ]
+    own = f"Instance pools of {spec.variant} keep their own models: {listing(pools)}."
+    untagged = "The tags of the configuration or of its models cannot be read, so they are not copied."
     paid = f"The variant {spec.variant} is serverless now, and will get instances, which are billed per hour."
     return (
         *scaled,
-        *((paid,) if variant and variant.serverless else ()),
+        *((untagged,) if not detail.tags_known else ()),
+        *((machine,) if dropped else ()),
+        *((own,) if pools and "InstancePools" not in dropped else ()),
+        *((paid,) if variant and variant.serverless and spec.instance_type else ()),
         "During the update, both the old and the new instances are billed.",
         f"{kept} Deleting the endpoint also deletes {'them' if left else 'it'}.",
     )

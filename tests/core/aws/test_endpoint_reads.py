@@ -184,9 +184,11 @@ def test_nothing_is_asked_of_nothing(few: Sandbox, clients: Clients) -> None:
 
 
 def test_one_endpoint_whole(few: Sandbox, clients: Clients) -> None:
-    """An endpoint's configuration, model, lineage tag and class names next to the artifact take few calls."""
+    """An endpoint's configuration, model, their tags and class names next to the artifact take few calls."""
     found = endpoint_detail(clients, "road-7")
-    assert asked(few).total() == 6
+    assert asked(few).total() == 8
+    assert asked(few)["ListTags"] == 3
+    assert found.tags_known
     assert [(variant.name, variant.instance_type) for variant in found.endpoint.variants] == [
         ("a", "ml.c5.xlarge"),
         ("b", "ml.g4dn.xlarge"),
@@ -219,7 +221,8 @@ def test_what_may_not_be_read_is_a_note(few: Sandbox, clients: Clients) -> None:
         few.faults.add("error", operation=operation, **denied)
     found = endpoint_detail(clients, "road-7")
     assert (found.models, dict(found.endpoint.tags), found.classes) == ((), {}, None)
-    assert len(found.notes) == 3
+    assert len(found.notes) == 4
+    assert not found.tags_known
     assert not found.scaling_known
     few.faults.add("error", operation="DescribeEndpointConfig", **denied)
     found = endpoint_detail(clients, "road-7")

@@ -90,7 +90,8 @@ def test_a_plan_is_carried_out_and_its_job_can_be_read(clients: Clients) -> None
     assert told == [(0, "start"), (0, "done")]
     assert outcome.done[0].answer["TrainingJobArn"].endswith("training-job/plan-a")
     job = ended(clients, "plan-a")
-    assert (job.status, job.instance_type, job.channels) == ("Completed", "ml.g4dn.xlarge", SPEC.channels)
+    assert (job.status, job.instance_type) == ("Completed", "ml.g4dn.xlarge")
+    assert tuple(replace(channel, carried={}) for channel in job.channels) == SPEC.channels
     found = all_jobs(clients, JobFilter(text="plan-a"))
     assert (found.jobs[0].tags, found.total, found.complete) == ({"team": "maps"}, 1, True)
     miou = named(curves(clients, [job])["plan-a"], "validation:mIOU")

@@ -65,14 +65,26 @@ def test_a_model_tells_what_it_serves(canned_server: Any) -> None:
     assert found.environment == {"A": "1"}
     several = {key: value for key, value in MODEL.items() if key != "PrimaryContainer"}
     canned_server.says(canned_server.json(several | {"Containers": [MODEL["PrimaryContainer"]]}))
-    assert describe_model(canned_server.clients(), "roads") == found
+    assert replace(describe_model(canned_server.clients(), "roads"), request=found.request) == found
+
+
+def test_a_model_has_the_request_that_created_it(canned_server: Any) -> None:
+    """Everything that CreateModel accepts is read, such as the VPC and network isolation, and nothing else."""
+    settings = {
+        "VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["s-1"]},
+        "EnableNetworkIsolation": True,
+    }
+    canned_server.says(canned_server.json(MODEL | settings))
+    accepted = {key: value for key, value in MODEL.items() if key != "ModelArn"}
+    assert describe_model(canned_server.clients(), "roads").request == accepted | settings
 
 
 def test_a_model_with_its_job(canned_server: Any) -> None:
     """The job is that of the model's tag; if the tags may not be read, the model has no job."""
     tags = canned_server.json({"Tags": [{"Key": "segdeck:job", "Value": "roads-7"}]})
     canned_server.says(canned_server.json(MODEL), tags)
-    assert model_with_job(canned_server.clients(), "roads").job == "roads-7"
+    model = model_with_job(canned_server.clients(), "roads")
+    assert (model.job, model.tags) == ("roads-7", {"segdeck:job": "roads-7"})
     canned_server.says(canned_server.json(MODEL), canned_server.error(*DENIED))
     assert model_with_job(canned_server.clients(), "roads").job == ""
 

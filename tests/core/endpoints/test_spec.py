@@ -16,6 +16,7 @@ from core.endpoints.spec import (
     derived_name,
     endpoint_name,
     endpoint_tags,
+    instance_warnings,
     is_derived,
     model_request,
     processor,
@@ -58,8 +59,8 @@ def test_a_good_spec_has_no_problems() -> None:
         ({"model_uri": "https://bucket/model.tar.gz"}, "s3://bucket/model.tar.gz"),
         ({"image": ""}, "No container image"),
         ({"role_arn": "Server"}, "arn:aws:iam::123456789012:role/NAME"),
-        ({"instance_type": "ml.p2.xlarge"}, "CPU instances of the families c5, m5 and GPU instances"),
-        ({"instance_type": "g4dn.xlarge"}, "cannot be hosted on 'g4dn.xlarge'"),
+        ({"instance_type": "c5"}, "CPU instances of the families c5, m5 and GPU instances"),
+        ({"instance_type": "g4dn.xlarge"}, "instance type is 'g4dn.xlarge'; use one such as ml.c5.xlarge"),
         ({"instance_count": 0}, "instance count is 0; set it to 1 to 100"),
         ({"instance_count": 101}, "count is 101"),
         ({"weight": -1.0}, "weight is -1.0"),
@@ -86,7 +87,22 @@ def test_every_instance_to_choose_can_be_served_on_and_has_a_price() -> None:
         assert processor_in_words(kind).startswith(str(processor(kind)))
         assert prices.per_hour(kind, "hosting") is not None
     assert (processor("ml.c5.large"), processor("ml.p3.2xlarge")) == ("CPU", "GPU")
-    assert (processor("ml.g6.xlarge"), processor_in_words("ml.g6.xlarge")) == (None, "")
+    assert (processor("ml.g6.xlarge"), processor("ml.m6i.large"), processor("ml.c7i-flex.large")) == (
+        "GPU", "CPU", "CPU",
+    )  # fmt: skip
+    for kind in ("ml.c7g.large", "ml.inf2.xlarge", ""):
+        assert (processor(kind), processor_in_words(kind)) == (None, "")
+
+
+def test_an_undocumented_instance_type_is_a_warning() -> None:
+    """A family that the documentation does not name can be deployed on, with a warning; an unchanged one has none."""
+    assert instance_warnings(SPEC) == ()
+    for kind in ("ml.p2.xlarge", "ml.g5.xlarge", "ml.m6i.large", "ml.c6i.large"):
+        spec = replace(SPEC, instance_type=kind)
+        assert check_spec(spec) == ()
+        assert f"does not name {kind}" in instance_warnings(spec)[0]
+        assert instance_warnings(spec, kind) == ()
+    assert check_spec(replace(SPEC, instance_type=""), "") == ()
 
 
 def test_names_follow_from_what_they_hold() -> None:
@@ -115,8 +131,8 @@ def test_a_derived_name_is_never_too_long() -> None:
 
 
 def test_the_requests_are_those_of_aws() -> None:
-    """A spec becomes AWS's own parameters; lineage is sent as tags, and empty ones are not sent."""
-    spec = replace(SPEC, environment={"A": "1"}, tags={"team": "maps"})
+    """A spec becomes AWS's own parameters; lineage is sent as tags where it is known."""
+    spec = replace(SPEC, environment={"A": "1"}, tags={"team": "maps", "empty": ""})
     assert model_request(spec) == {
         "ModelName": spec.model_name,
         "PrimaryContainer": {
@@ -128,6 +144,7 @@ def test_the_requests_are_those_of_aws() -> None:
         "Tags": [{"Key": "segdeck:job", "Value": "roads-8"}],
     }
     assert tag_rows(endpoint_tags(spec)) == [
+        {"Key": "empty", "Value": ""},
         {"Key": "segdeck:job", "Value": "roads-8"},
         {"Key": "team", "Value": "maps"},
     ]
