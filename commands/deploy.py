@@ -117,6 +117,7 @@ def update(
     changes = {key: value for key, value in given.items() if value not in (None, "")}
     with reporting(debug), open_backend() as backend:
         from core.aws.endpoint_detail import endpoint_detail
+        from core.aws.models import describe_model
         from core.plans.deploy import current_spec, plan_update
 
         detail = endpoint_detail(backend.clients, endpoint)
@@ -134,6 +135,7 @@ def update(
             warnings=source.warnings,
             upload=source.upload,
             classes=source.classes,
+            model=describe_model(backend.clients, options.model) if options.model else None,
         )
         _confirm_and_execute(backend, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
 

@@ -110,7 +110,15 @@ def _plan(
     spec, warnings, upload = checked.spec, checked.warnings, chosen.source.upload
     if detail is None:
         return plan_deploy(spec, prices, warnings=warnings, upload=upload, classes=checked.classes)
-    return plan_update(detail, spec, prices, warnings=warnings, upload=upload, classes=checked.classes)
+    return plan_update(
+        detail,
+        spec,
+        prices,
+        warnings=warnings,
+        upload=upload,
+        classes=checked.classes,
+        model=chosen.source.registered,
+    )
 
 
 def _show(name: str) -> None:

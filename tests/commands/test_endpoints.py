@@ -413,6 +413,21 @@ def test_an_update_moves_to_another_model(run: Run, deploy: Deploy, sagemaker: A
     assert run("update", name, "--count", 2, "--dry-run").exit_code == 0
 
 
+def test_an_instance_type_outside_the_documentation(run: Run, deploy: Deploy) -> None:
+    """Another instance type is a warning once, not an error; updating on it later is not."""
+    name = deploy("cli-other-type")
+    update = ("update", name, "--dry-run", "--json")
+    plan = json.loads(run(*update, "--instance-type", "ml.m6i.large").stdout)
+    assert "does not name ml.m6i.large" in plan["warnings"][0]
+    assert plan["steps"][-1]["params"]["RetainDeploymentConfig"] is True
+    assert run("update", name, "--instance-type", "ml.m6i.large", "--yes").exit_code == 0
+    plan = json.loads(run(*update, "--artifact", f"{MODELS}other/model.tar.gz").stdout)
+    assert "documentation" not in str(plan["warnings"])
+    model = json.loads(run("show", name, "--json").stdout)["models"][0]["name"]
+    plan = json.loads(run(*update, "--model", model, "--count", 2).stdout)
+    assert "compared" not in str(plan["warnings"])
+
+
 def test_weights_counts_and_autoscaling_are_changed(run: Run, deploy: Deploy, sagemaker: Any) -> None:
     """A second variant gets its share of the traffic; weights, counts and autoscaling change."""
     name = deploy("cli-scaled")

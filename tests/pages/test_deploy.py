@@ -351,6 +351,22 @@ def test_an_update_keeps_name_and_machine(open_deploy, here, put):
     assert f"Update the endpoint {name} to the new configuration" in told
 
 
+def test_an_endpoint_on_any_instance_type_can_be_updated(open_deploy, here, put):
+    """An endpoint on an undocumented instance type is updated without a warning; a new variant on it has one."""
+    name = put_endpoint(here, f"serving-{next(NUMBERS)}", instance="ml.g5.xlarge")
+    app = open_deploy(endpoint=name, artifact=put(names=NAMES))
+    field(app, "role_arn").input(ROLE).run()
+    assert field(app, "instance_type").value == "ml.g5.xlarge"
+    assert "documentation" not in plain_texts(app)
+    plan = plain_texts(button(app, "Review the plan").click().run())
+    assert "AllTraffic on 1 × ml.g5.xlarge" in plan
+    assert '"RetainDeploymentConfig": true' in plan
+    field(app, "variant").set_value("").run()
+    text = "does not name ml.g5.xlarge for hosting"
+    assert text in plain_texts(app)
+    assert plain_texts(button(app, "Review the plan").click().run()).count(text) == 2
+
+
 def test_an_update_that_changes_nothing(open_deploy, here, put, sagemaker):
     """Deploying the current model on the same instances is reported as no change, next to the button."""
     name = put_endpoint(here, f"serving-{next(NUMBERS)}")

@@ -14,7 +14,7 @@ from core.aws.connection import Connection
 from core.aws.images import image_uri
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import classes_uri_for
-from core.endpoints.spec import EndpointSpec, check_spec
+from core.endpoints.spec import EndpointSpec, check_spec, instance_warnings
 from core.errors import InputError
 from core.imaging.classes import Classes
 from core.plans.deploy import current_spec
@@ -76,7 +76,10 @@ def check(
         classes_uri=uri,
         job=source.job,
     )
-    problems += [Problem("endpoint", sentence, "error") for sentence in check_spec(spec)]
+    variant = detail.endpoint.variant(spec.variant) if detail else None
+    current = variant.instance_type if variant else None
+    problems += [Problem("endpoint", sentence, "error") for sentence in check_spec(spec, current)]
+    problems += [Problem("instance_type", text, "warning") for text in instance_warnings(spec, current)]
     problems += _name_problems(spec, detail, taken)
     problems += _model_problems(chosen, classes or (chosen.names.classes if uri else None))
     return CheckedDeployment(spec, classes, tuple(sorted(problems, key=lambda problem: not problem.is_error)))

@@ -125,7 +125,11 @@ def _instances(prices: PriceTable) -> None:
             options,
             format_func=_priced(prices),
             key=DEPLOY.field("instance_type"),
-            help="This algorithm supports CPU instances (c5, m5) and GPU instances (g4dn, p3).",
+            help=(
+                "Documented for this algorithm: CPUs of the families c5 and m5, GPUs of g4dn and p3. "
+                "Type any other instance type to try it."
+            ),
+            accept_new_options=True,
             persist_state="session",
         )
     with right:
@@ -152,7 +156,7 @@ def _role() -> None:
 def _priced(prices: PriceTable) -> Callable[[str], str]:
     def label(name: str) -> str:
         price = prices.per_hour(name, "hosting")
-        kind = processor(name) or "not supported by this algorithm"
+        kind = processor(name) or "not documented for this algorithm"
         money = f" · {price} per hour · {price.times(HOURS_A_MONTH)} per month" if price else ""
         return f"{name} · {kind}{money}"
 

@@ -15,6 +15,7 @@ import streamlit as st
 from core.artifacts.artifact import Artifact, inspect_artifact
 from core.aws.class_names import class_uri_with_data, class_uris_of_job
 from core.aws.connection import Connection
+from core.endpoints.detail import Model
 from core.endpoints.endpoint import classes_uri_for
 from core.errors import ArtifactError, DeniedError
 from core.escaping import terminal
@@ -61,6 +62,7 @@ class ModelChoice:
     with_data:  the one of them that belongs to the training data and not to the model.
     model:      the SageMaker model it is registered as; else empty.
     file:       the local file to upload first; None if the artifact is in S3.
+    registered: that SageMaker model itself; else None.
     """
 
     title: str
@@ -71,6 +73,7 @@ class ModelChoice:
     with_data: str = ""
     model: str = ""
     file: LocalFile | None = None
+    registered: Model | None = None
 
     @property
     def upload(self) -> ModelUpload | None:
@@ -165,7 +168,13 @@ def _model(connection: Connection) -> ModelChoice | None:
         st.caption(f":material/info: {messages.line(error)}")
         return ModelChoice(name, "", model=name)
     return ModelChoice(
-        name, model.model_uri, model.role_arn, model.job, _class_uris(model.model_uri), model=name
+        name,
+        model.model_uri,
+        model.role_arn,
+        model.job,
+        _class_uris(model.model_uri),
+        model=name,
+        registered=model,
     )
 
 
