@@ -124,9 +124,8 @@ def update(
         source = inspect_model(backend.clients, options) if options.named else ServableModel("", {})
         exists = detail.endpoint.variant(variant) is not None
         spec = current_spec(detail, variant if exists else "")
-        model_fields = {
-            key: value for key, value in source.fields.items() if key != "role_arn" or not spec.role_arn
-        }
+        own = ("model_settings", *(("role_arn",) if spec.role_arn else ()))  # the endpoint keeps its own
+        model_fields = {key: value for key, value in source.fields.items() if key not in own}
         spec = replace(spec, **{**model_fields, **changes, "variant": variant or spec.variant})
         plan = plan_update(
             detail,

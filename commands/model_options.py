@@ -106,7 +106,13 @@ def _model_of_job(clients: Clients, options: ModelOptions) -> ServableModel:
     model = _model_at_uri(clients, job.model_uri, options.classes, class_name_uris(job))
     return ServableModel(
         job.name,
-        {**model.fields, "image": job.image, "role_arn": job.role_arn, "job": job.name},
+        {
+            **model.fields,
+            "image": job.image,
+            "role_arn": job.role_arn,
+            "job": job.name,
+            "model_settings": job.security.model_settings,
+        },
         classes=model.classes,
         warnings=model.warnings,
     )

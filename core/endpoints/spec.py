@@ -80,7 +80,7 @@ class EndpointSpec:
     job:          the training job that the artifact came from; empty if there is none.
     tags:         additional tags of the endpoint.
     model_settings: the CreateModel request of the model that a new one replaces: it keeps everything but image and
-                  artifact, such as its VPC. Empty for a new endpoint.
+                  artifact, such as its VPC. For a new endpoint, the network of the training job.
     model_tags:   the tags of that model.
     """
 

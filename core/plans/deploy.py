@@ -106,7 +106,11 @@ def plan_deploy(
             ApiCall("sagemaker", "CreateEndpoint", create, f"Create the endpoint {spec.name}."),
         ),
         price,
-        (*dict.fromkeys((*warnings, *instance_warnings(spec))), *price_warnings(price), BILLS),
+        (
+            *dict.fromkeys((*warnings, *instance_warnings(spec), *_network_notes(spec))),
+            *price_warnings(price),
+            BILLS,
+        ),
         "delete the endpoint; its configuration and model are deleted with it. The artifact stays in S3.",
     )
 
@@ -303,6 +307,17 @@ def _tagging(endpoint: Endpoint, tags: dict[str, str]) -> tuple[ApiCall, ...]:
     rows = [{"Key": key, "Value": tags[key]} for key in sorted(tags)]
     what = f"Tag the endpoint {endpoint.name} with the source of its model and class names."
     return (ApiCall("sagemaker", "AddTags", {"ResourceArn": endpoint.arn, "Tags": rows}, what),)
+
+
+def _network_notes(spec: EndpointSpec) -> tuple[str, ...]:
+    """Return what a new endpoint takes over from the network of its training job."""
+    names = {"VpcConfig": "VPC", "EnableNetworkIsolation": "network isolation"}
+    network = " and ".join(text for key, text in names.items() if spec.model_settings.get(key))
+    return (
+        (f"The model has the {network} of the training job {spec.job}.",)
+        if network and not spec.model
+        else ()
+    )
 
 
 def _weaker(detail: EndpointDetail, spec: EndpointSpec, chosen: Model | None) -> tuple[str, ...]:

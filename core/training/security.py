@@ -46,6 +46,25 @@ class SecuritySettings:
             return {}
         return {"SecurityGroupIds": list(self.security_groups), "Subnets": list(self.subnets)}
 
+    @property
+    def in_words(self) -> tuple[tuple[str, str], ...]:
+        """Return label and value of each setting that is on."""
+        rows = (
+            ("VPC subnets", ", ".join(self.subnets)),
+            ("VPC security groups", ", ".join(self.security_groups)),
+            ("Output KMS key", self.output_kms_key),
+            ("Volume KMS key", self.volume_kms_key),
+            ("Network isolation", "on" if self.network_isolation else ""),
+            ("Inter-container traffic encryption", "on" if self.traffic_encryption else ""),
+        )
+        return tuple((label, value) for label, value in rows if value)
+
+    @property
+    def model_settings(self) -> dict[str, Any]:
+        """Return the parameters of CreateModel that give the job's model the same network; empty for none."""
+        vpc = {"VpcConfig": self.vpc} if self.vpc else {}
+        return vpc | ({"EnableNetworkIsolation": True} if self.network_isolation else {})
+
 
 def from_description(answer: Mapping[str, Any]) -> SecuritySettings:
     """Read DescribeTrainingJob's response; anything may be missing."""

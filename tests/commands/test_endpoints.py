@@ -276,11 +276,12 @@ def start_job(sagemaker: Any, name: str, **values: str) -> None:
         OutputDataConfig={"S3OutputPath": f"{MODELS}out"},
         ResourceConfig={"InstanceType": "ml.g4dn.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
         StoppingCondition={"MaxRuntimeInSeconds": 600},
+        EnableNetworkIsolation=True,
     )
 
 
 def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, deploy: Deploy) -> None:
-    """`--from-job` takes artifact, image and role from the job and names the endpoint after it."""
+    """`--from-job` takes artifact, image, role and network from the job and names the endpoint after it."""
     start_job(sagemaker, "cli-roads", epochs="1")
     wait = sagemaker.get_waiter("training_job_completed_or_stopped")
     wait.wait(TrainingJobName="cli-roads", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
@@ -289,6 +290,7 @@ def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, dep
     plan = json.loads(done.stdout)
     model = next(step["params"] for step in plan["steps"] if step["operation"] == "CreateModel")
     assert model["ExecutionRoleArn"] == ROLE
+    assert model["EnableNetworkIsolation"] is True
     assert model["PrimaryContainer"]["ModelDataUrl"] == f"{MODELS}out/cli-roads/output/model.tar.gz"
     shown = json.loads(run("show", "cli-roads", "--json").stdout)
     assert shown["lineage"][0].startswith("cli-roads -> s3://")

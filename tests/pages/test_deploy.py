@@ -14,6 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import InputError
+from core.training.security import SecuritySettings
 from pages.parts import cached
 from pages.parts.deploy.check import to_classes
 from sandbox.server import Sandbox
@@ -145,13 +146,16 @@ def test_on_aws_the_role_is_asked_for(open_deploy, put):
 
 
 def test_a_job_brings_all(open_deploy, s3, sagemaker):
-    """A job provides its artifact, role and name, and the class names stored with its data."""
+    """A job provides its artifact, role, network and name, and the class names stored with its data."""
     s3.put_object(Bucket=BUCKET, Key="data/classes.json", Body=json.dumps(NAMES).encode())
-    name = start_job(sagemaker, f"trained-{next(NUMBERS)}")
+    isolated = SecuritySettings(network_isolation=True)
+    name = start_job(sagemaker, f"trained-{next(NUMBERS)}", security=isolated)
     uri = wait_for(sagemaker, name, ended)["ModelArtifacts"]["S3ModelArtifacts"]
     s3.put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=ARTIFACT)
     app = button(open_deploy(job=name), "Review plan").click().run()
     told = plain_texts(app)
+    assert f"The model has the network isolation of the training job {name}." in told
+    assert '"EnableNetworkIsolation": true' in told
     assert field(app, "name").value == name
     assert field(app, "role_arn").value == "arn:aws:iam::123456789012:role/Trainer"
     assert f"Write the class names to {uri.replace('model.tar.gz', 'classes.json')}." in told
@@ -358,13 +362,13 @@ def test_an_endpoint_on_any_instance_type_can_be_updated(open_deploy, here, put)
     field(app, "role_arn").input(ROLE).run()
     assert field(app, "instance_type").value == "ml.g5.xlarge"
     assert "documentation" not in plain_texts(app)
-    plan = plain_texts(button(app, "Review the plan").click().run())
+    plan = plain_texts(button(app, "Review plan").click().run())
     assert "AllTraffic on 1 × ml.g5.xlarge" in plan
     assert '"RetainDeploymentConfig": true' in plan
     field(app, "variant").set_value("").run()
     text = "does not name ml.g5.xlarge for hosting"
     assert text in plain_texts(app)
-    assert plain_texts(button(app, "Review the plan").click().run()).count(text) == 2
+    assert plain_texts(button(app, "Review plan").click().run()).count(text) == 2
 
 
 def test_an_update_that_changes_nothing(open_deploy, here, put, sagemaker):

@@ -65,7 +65,7 @@ def check(
     source = chosen.source
     classes, uri = _classes(source, chosen.names, fields, problems)
     spec = replace(
-        _before(detail, fields),
+        _before(detail, fields, source),
         name=detail.name if detail else (fields["name"] or "").strip(),
         role_arn=(fields["role_arn"] or "").strip(),
         instance_type=fields["instance_type"] or "",
@@ -95,10 +95,10 @@ def to_classes(text: str) -> Classes | None:
     return Classes.from_json(json.dumps({"classes": rows})) if rows else None
 
 
-def _before(detail: EndpointDetail | None, fields: Mapping[str, Any]) -> EndpointSpec:
+def _before(detail: EndpointDetail | None, fields: Mapping[str, Any], source: ModelChoice) -> EndpointSpec:
     """Return the spec to start from: a new endpoint, an existing variant, or an additional variant."""
     if detail is None:
-        return EndpointSpec(name="", role_arn="", instance_type="")
+        return EndpointSpec(name="", role_arn="", instance_type="", model_settings=source.settings)
     if fields["variant"]:
         return current_spec(detail, fields["variant"])
     own = (fields["own_variant"] or "").strip()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import streamlit as st
 
@@ -63,6 +63,7 @@ class ModelChoice:
     model:      the SageMaker model it is registered as; else empty.
     file:       the local file to upload first; None if the artifact is in S3.
     registered: that SageMaker model itself; else None.
+    settings:   parameters of CreateModel for a new endpoint: the network of the training job.
     """
 
     title: str
@@ -74,6 +75,7 @@ class ModelChoice:
     model: str = ""
     file: LocalFile | None = None
     registered: Model | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def upload(self) -> ModelUpload | None:
@@ -128,7 +130,8 @@ def _job(connection: Connection) -> ModelChoice | None:
         st.warning(messages.card(missing_model(job)), icon=":material/hourglass_empty:")
         return None
     places, with_data = class_uris_of_job(job), class_uri_with_data(job)
-    return ModelChoice(name, job.model_uri, job.role_arn, job.name, places, with_data)
+    settings = job.security.model_settings
+    return ModelChoice(name, job.model_uri, job.role_arn, job.name, places, with_data, settings=settings)
 
 
 def _named_job(connection: Connection, name: str) -> TrainingJob:

@@ -17,10 +17,12 @@ from core.endpoints.endpoint import (
     endpoint_from,
     with_config,
 )
+from core.endpoints.spec import EndpointSpec
 from core.errors import InputError
-from core.plans.deploy import current_spec, plan_update
+from core.plans.deploy import current_spec, plan_deploy, plan_update
 from core.plans.plan import Plan
 from core.plans.scale import VariantChange, plan_scale
+from core.training.security import SecuritySettings
 from tests.support.full_job import T0
 from tests.support.shapes import filled, in_both, input_of, leaves, output_of, paths
 
@@ -220,6 +222,20 @@ def test_the_registry_settings_fit_the_image() -> None:
     plan = update(detail(old, config_description()))
     assert "ImageConfig" not in request_of(plan, "CreateModel")["PrimaryContainer"]
     assert any("does not fit the new one: ImageConfig" in text for text in plan.warnings)
+
+
+def test_a_new_endpoint_has_the_network_of_its_job() -> None:
+    """A job's model is deployed into the job's VPC and with its network isolation, and the plan says so."""
+    job = SecuritySettings(("subnet-1",), ("sg-1",), "key", "key", True, True)
+    spec = EndpointSpec(
+        "roads", ROLE, "ml.c5.xlarge", IMAGE, URI, job="roads-8", model_settings=job.model_settings
+    )
+    plan = plan_deploy(spec, PRICES)
+    model = request_of(plan, "CreateModel")
+    assert model["VpcConfig"] == {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
+    assert model["EnableNetworkIsolation"] is True
+    assert plan.warnings[0] == "The model has the VPC and network isolation of the training job roads-8."
+    assert SecuritySettings(output_kms_key="key").model_settings == {}
 
 
 def test_an_unreadable_model_is_a_warning() -> None:
