@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from core.aws.training import describe_job
 from core.cost.training import shipped_prices
 from core.plans.plan import Plan, plan_launch, plan_stop
+from core.training.security import SecuritySettings
 from pages.parts import cached
 from pages.parts.cached import JOB_SECONDS
 from pages.parts.jobs.data import ENDED_SECONDS
@@ -125,6 +126,18 @@ def test_data_and_model_uris(open_job, sagemaker):
     assert "s3://dashboard/data/train/" in uris
     assert any(uri.endswith("/output/model.tar.gz") for uri in uris)
     assert "https://us-east-1.console.aws.amazon.com/s3/buckets/dashboard" in texts(app)
+
+
+def test_network_and_encryption(open_job, sagemaker):
+    """A job's network isolation, encryption and KMS keys are shown; what is off is not."""
+    security = SecuritySettings(output_kms_key="alias/models", network_isolation=True)
+    name = start_job(sagemaker, f"secured-{next(NUMBERS)}", security=security)
+    wait_for(sagemaker, name, ended)
+    shown = texts(open_job(name, tab="Data and model"))
+    assert "Output KMS key" in shown
+    assert "alias/models" in shown
+    assert "Network isolation" in shown
+    assert "VPC" not in shown
 
 
 def test_instance_metrics(open_job, sagemaker):

@@ -99,6 +99,9 @@ def _resources(job: TrainingJob, *, sandbox: bool, region: str) -> None:
             icon=":material/deployed_code:",
             query_params={state.JOB: job.name},
         )
+    for label, value in job.security.in_words:
+        st.caption(label)
+        elements.code(value, language=None, wrap_lines=True)
     st.caption("Container image")
     elements.code(job.image, language=None, wrap_lines=True)
     st.caption("IAM role")
