@@ -78,7 +78,7 @@ def _model(clients: Clients, params: Params) -> Params:
 
 
 def _config_made(clients: Clients, params: Params) -> bool:
-    return holds(_config(clients, params), {key: value for key, value in params.items() if key != "Tags"})
+    return holds(_config(clients, params), {"ProductionVariants": params["ProductionVariants"]})
 
 
 def _config(clients: Clients, params: Params) -> Params:
@@ -209,11 +209,13 @@ def _same_policy(actual: object, wanted: str) -> bool:
 
 
 def holds(actual: Any, wanted: Any) -> bool:
-    """Return whether all expected values are present; fields that AWS adds are ignored."""
+    """Return whether all expected values are present; fields that AWS adds are ignored, and the order of texts."""
     if isinstance(wanted, Mapping):
         return isinstance(actual, Mapping) and all(
             holds(actual.get(key), value) for key, value in wanted.items()
         )
+    if isinstance(wanted, list) and wanted and all(isinstance(each, str) for each in wanted):
+        return isinstance(actual, list) and sorted(map(str, actual)) == sorted(wanted)
     if isinstance(wanted, list):
         return (
             isinstance(actual, list)

@@ -18,13 +18,16 @@ from core.aws.operations import OPERATIONS, holds
         ({"rows": [{"w": 0.21}]}, {"rows": [{"w": 0.2}]}, False),
         ({"rows": [1, 2]}, {"rows": [1]}, False),
         ({"rows": None}, {"rows": [1]}, False),
+        ({"Subnets": ["s-2", "s-1"]}, {"Subnets": ["s-1", "s-2"]}, True),
+        ({"Subnets": ["s-1"]}, {"Subnets": ["s-1", "s-2"]}, False),
+        ({"Subnets": None}, {"Subnets": ["s-1"]}, False),
         (None, {"a": 1}, False),
         (2, 2.0, True),
         ("2", 2.0, False),
     ],
 )
 def test_what_was_asked_for_is_found_among_more(found: Any, wanted: Any, same: bool) -> None:
-    """A resource matches if it has all requested values; AWS's additions and rounding are ignored."""
+    """A resource matches if it has all requested values; AWS's additions, rounding and order of IDs are ignored."""
     assert holds(found, wanted) is same
 
 
