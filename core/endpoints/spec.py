@@ -246,12 +246,10 @@ def _model_content(spec: EndpointSpec) -> dict[str, Any]:
     container: dict[str, Any] = {"Image": spec.image, "ModelDataUrl": spec.model_uri}
     container |= {"Environment": dict(spec.environment)} if spec.environment else {}
     container |= _kept_container(spec)
-    rest = {
-        key: value
-        for key, value in spec.model_settings.items()
-        if key not in ("ModelName", "PrimaryContainer", "Containers", "ExecutionRoleArn") and value
-    }
     others = (spec.model_settings.get("Containers") or [])[1:]
+    own = ("ModelName", "PrimaryContainer", "Containers", "ExecutionRoleArn")
+    alone = () if others else ("InferenceExecutionConfig",)  # how several containers are called
+    rest = {key: value for key, value in spec.model_settings.items() if key not in (*own, *alone) and value}
     containers = {"Containers": [container, *others]} if others else {"PrimaryContainer": container}
     return {**containers, "ExecutionRoleArn": spec.role_arn, **rest}
 

@@ -425,11 +425,11 @@ TYPES = {channel.name: channel.content_type for channel in SPEC.channels}
         (Problem("odd", ""), Fix("Remove odd", EXTRA, {"other": "2"})),
         (Problem("backbone", ""), Fix("Set to resnet-101", "value-backbone", "resnet-101")),
         (
-            Problem("train", ""),
+            Problem("train", "The content type is 'image/gif'. Set it to image/jpeg."),
             Fix("Set to image/jpeg", CONTENT, {**TYPES, "train": "image/jpeg"}),
         ),
         (Problem("volume_kms_key", ""), Fix("Remove the volume KMS key", "volume_kms_key", "")),
-        (Problem("validation", ""), None),
+        (Problem("train", "There are no objects under s3://x/."), None),
     ],
 )
 def test_fixes(problem, expected):

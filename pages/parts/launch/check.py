@@ -167,8 +167,7 @@ def fix_for(
         return _set(name, _default_steps(_whole(effective(spec.hyperparameters).get("epochs"), 10)))
     if name in spec.hyperparameters and name not in BY_NAME:
         return _without(name, spec.hyperparameters)
-    channel = spec.channel(name)
-    if channel is not None and channel.content_type != DATA_CHANNELS.get(name, channel.content_type):
+    if name in DATA_CHANNELS and problem.message.startswith("The content type"):
         types = {each.name: each.content_type for each in spec.channels}
         return Fix(f"Set to {DATA_CHANNELS[name]}", CONTENT, {**types, name: DATA_CHANNELS[name]})
     if name == "volume_kms_key" and has_local_storage(spec.instance_type):

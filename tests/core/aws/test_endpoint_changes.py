@@ -155,6 +155,20 @@ def test_an_endpoint_lives_and_leaves_nothing(at: Place) -> None:
     assert at.clients.s3.head_object(Bucket=BUCKET, Key="one/model.tar.gz")["ContentLength"]
 
 
+def test_an_update_stays_isolated_and_tagged(at: Place) -> None:
+    """The model of an updated endpoint is isolated from the network as before, and has the tags of the old one."""
+    name = at.name("isolated")
+    settings = {"EnableNetworkIsolation": True}
+    execute(at.clients, deploy(name, model_settings=settings, model_tags={"team": "maps"}))
+    now = at.settled(name)
+    other = current_spec(now).with_model(IMAGE, f"s3://{BUCKET}/two/model.tar.gz")
+    execute(at.clients, plan_update(now, other, PRICES))
+    model = at.settled(name).models[0]
+    assert model.model_uri == other.model_uri
+    assert model.request["EnableNetworkIsolation"] is True
+    assert model.tags["team"] == "maps"
+
+
 def test_the_same_deploy_doubles_nothing(at: Place) -> None:
     """A repeated deploy creates nothing; one of the same name with another model is rejected."""
     name = at.name("twice")
