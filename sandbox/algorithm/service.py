@@ -33,7 +33,7 @@ IMAGE_FORMATS = {
 """Content types of a request, and the allowed image formats of each."""
 MASK = "image/png"
 RECORDS = ("application/x-recordio-protobuf", "application/x-protobuf")
-"""AWS documents the first, its own notebook sends the second; the response is the same."""
+"""AWS documents the first, its own notebook sends the second; the response is the same. The first is the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,15 @@ class InferenceService:
 
 
 def accepted(accept: str) -> str:
-    """Return the first supported content type of an Accept header; a mask for any. Raises RefusalError."""
+    """Return the first supported content type of an Accept header. Raises RefusalError.
+
+    Without a preference it is RecordIO-protobuf: clients that sent no Accept decoded AWS's response as RecordIO.
+    """
     wanted = [part.split(";")[0].strip().lower() for part in accept.split(",")]
     for kind in wanted:
-        if kind in {"", "*/*", "image/*"}:
+        if kind in {"", "*/*", "application/*"}:
+            return RECORDS[0]
+        if kind == "image/*":
             return MASK
         if kind in {MASK, *RECORDS}:
             return kind

@@ -13,3 +13,11 @@ for path, accept in ((recordio, "application/x-recordio-protobuf"), (png, "image
     )
     path.write_bytes(answer["Body"].read())
     print(answer["ContentType"], answer["InvokedProductionVariant"], path.stat().st_size)
+
+# The request of the tutorial's own `infer()`: no Accept header, and the response is decoded as RecordIO.
+answer = runtime.invoke_endpoint(
+    EndpointName="aerial-land-cover", Body=bytearray(image.read_bytes()), ContentType="application/x-image"
+)
+if answer["Body"].read() != recordio.read_bytes():
+    sys.exit("Without an Accept header the response is not the RecordIO record.")
+print(answer["ContentType"], "without an Accept header")

@@ -1,7 +1,7 @@
 """A container without a model: it keeps the container contract and returns the files in the model archive.
 
-Files of the archive: `answer.recordio` for either protobuf Accept, `answer.png` for image/png, `behavior.json` with
-any of {"exit": text, "ping_seconds": s, "gate": path, "status": n, "text": t, "seconds": s, "bytes": n, "cut": n,
+Files of the archive: `answer.png` for Accept image/png, `answer.recordio` for any other, `behavior.json` with any of
+{"exit": text, "ping_seconds": s, "gate": path, "status": n, "text": t, "seconds": s, "bytes": n, "cut": n,
 "mortal": true, "stubborn": true, "lingers": path, "child": path}. With "child" it starts a process that ignores
 signals, and writes its id to that file. With "mortal", a request whose custom attribute is "die" ends the process;
 with "gate" it is not ready, and with "lingers" it does not exit on a signal, before that file exists.
@@ -23,6 +23,7 @@ from pathlib import Path
 MODEL = Path(os.environ["SM_ML_ROOT"], "model")
 BEHAVIOR = json.loads((MODEL / "behavior.json").read_text()) if (MODEL / "behavior.json").exists() else {}
 STARTED = time.monotonic()
+RECORD = "application/x-recordio-protobuf"
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
@@ -49,9 +50,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def canned(self, length: int) -> None:
         accept = self.headers.get("Accept") or "*/*"
-        name = "answer.recordio" if "protobuf" in accept else "answer.png"
+        name = "answer.png" if "image/" in accept else "answer.recordio"
         if (MODEL / name).exists():
-            kind = accept if name == "answer.recordio" else "image/png"
+            kind = "image/png" if name == "answer.png" else RECORD
+            kind = accept if "protobuf" in accept else kind
             self.answer(200, (MODEL / name).read_bytes(), kind)
             return
         names = ("Content-Type", "Accept", ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")

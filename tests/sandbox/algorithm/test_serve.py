@@ -79,10 +79,11 @@ class Container:
         return answer.status, answer.headers.get_content_type(), content
 
     def invoke(
-        self, body: bytes, accept: str = "image/png", content_type: str = "image/jpeg"
+        self, body: bytes, accept: str | None = "image/png", content_type: str = "image/jpeg"
     ) -> tuple[int, str, bytes]:
-        """Return the response to one image."""
-        return self.request("POST", "/invocations", body, Content_Type=content_type, Accept=accept)
+        """Return the response to one image; accept: None sends no Accept header."""
+        headers = {"Content_Type": content_type} | ({} if accept is None else {"Accept": accept})
+        return self.request("POST", "/invocations", body, **headers)
 
     def stop(self) -> None:
         """End the process, whatever its state."""
@@ -162,15 +163,26 @@ def test_the_mask_is_the_likeliest_class_of_the_probabilities(algorithm_containe
     ("accept", "kind"),
     [
         ("image/png", "image/png"),
-        ("*/*", "image/png"),
+        ("image/*", "image/png"),
+        ("*/*", RECORD),
+        ("", RECORD),
+        (None, RECORD),
         (RECORD, RECORD),
         ("application/x-protobuf", "application/x-protobuf"),
         ("text/html, application/x-protobuf;q=0.5", "application/x-protobuf"),
     ],
 )
-def test_the_answer_is_of_the_type_asked_for(algorithm_container: Container, accept: str, kind: str) -> None:
-    """The content type is one of the Accept header; a mask when any type is accepted."""
+def test_content_type_of_the_response(algorithm_container: Container, accept: str | None, kind: str) -> None:
+    """The content type is one of the Accept header; RecordIO-protobuf, as in AWS, when it prefers none."""
     assert algorithm_container.invoke(jpeg_image(20, 30), accept)[:2] == (200, kind)
+
+
+@pytest.mark.mxnet
+def test_request_of_the_tutorial(algorithm_container: Container) -> None:
+    """A request without Accept, its image as application/x-image, gets the probabilities in one RecordIO record."""
+    status, kind, body = algorithm_container.invoke(jpeg_image(20, 30), None, "application/x-image")
+    assert (status, kind, body[:4]) == (200, RECORD, b"\x0a\x23\xd7\xce")
+    assert probabilities(body).shape == (CLASSES, 20, 30)
 
 
 @pytest.mark.mxnet
