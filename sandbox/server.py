@@ -29,12 +29,14 @@ from sandbox.hosting.metrics import Metrics
 from sandbox.hosting.operations import EndpointOperations
 from sandbox.hosting.usage import EndpointUsage
 from sandbox.http.faults import Faults
-from sandbox.http.gateway import Gateway, Services
+from sandbox.http.gateway import Gateway, Identities, Services
 from sandbox.http.server import Listener, bind
 from sandbox.launcher import Address, remove_address, write_address
 from sandbox.services.cloudwatch.service import CloudWatch
+from sandbox.services.iam.authorization import Authorizer
 from sandbox.services.iam.moto_services import MOTO_SERVICES, MotoServices
 from sandbox.services.logs.service import Logs
+from sandbox.services.quotas.service import Quotas, refuse_prices
 from sandbox.services.s3 import S3
 from sandbox.services.sagemaker.control import Control
 from sandbox.services.sagemaker.resources import Resources
@@ -114,7 +116,10 @@ class Sandbox:
         self._store = RecordStore(folder / "control.sqlite", self._disk)
         self._s3 = S3(folder / "s3", location.region, disk=self._disk)
         self._logs = Logs(folder / "logs.sqlite", location.region, location.account)
-        self._moto = MotoServices(folder / "moto", location.region, location.account, disk=self._disk)
+        secret = self._state_dir.identity.secret_key
+        self._moto = MotoServices(
+            folder / "moto", location.region, location.account, secret=secret, disk=self._disk
+        )
         # In moto's folder, where earlier versions put it.
         self._cloudwatch = CloudWatch(folder / "moto" / "metrics.sqlite")
         self._shipper, self._metrics = LogShipper(self.loopback), Metrics(self.loopback)
@@ -147,6 +152,8 @@ class Sandbox:
                 "sagemaker": control.call,
                 "logs": self._logs.call,
                 "application-autoscaling": autoscaling.call,
+                "servicequotas": Quotas(folder, location).call,
+                "pricing": refuse_prices,
             },
             wsgi={
                 "s3": self._s3,
@@ -157,7 +164,11 @@ class Sandbox:
         identity = self._state_dir.identity
         limit = self._limits.request_bytes
         keys = identity.access_key, identity.secret_key
-        gateway = Gateway(*keys, services, self.faults, body_limit=limit, disk=self._disk)
+        authorizer = Authorizer(location, self._moto.policies)
+        identities = Identities(self._moto.owner, self._moto.sessions, authorizer)
+        gateway = Gateway(
+            *keys, services, self.faults, identities=identities, body_limit=limit, disk=self._disk
+        )
         self._listener = Listener(gateway, sock)
         sock.close()
         self._thread = threading.Thread(

@@ -32,11 +32,17 @@ from sandbox.http.protocol import (
     unknown_operation,
 )
 from sandbox.http.server import MALFORMED
+from sandbox.services.iam.authorization import Authorizer
+from sandbox.services.iam.sessions import Caller, InvalidTokenError, Sessions
 
 Wsgi = Callable[[Any, Any], Iterable[bytes]]
 JsonCall = Callable[[str, Params], Params | None]
 Invoke = Callable[[Environ, str, bytes | None], Reply]
 
+CALLER = "sandbox.caller"
+"""The caller of a request, in its environ."""
+_MODELS = {"servicequotas": "service-quotas"}
+"""The name in a signature's scope -> the name of the botocore model, where they differ."""
 MAX_CONTROL_BODY = 16 << 20  # bytes; PutLogEvents, the largest, takes 1 MiB
 MAX_READ = 256 << 20  # bytes; a larger body is not read to its end
 _HOST = re.compile(r"(?:127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(?::\d+)?", re.IGNORECASE)
@@ -68,6 +74,16 @@ class SignedRequest:
     service: str
     body: bytes | None
     operation: str
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """Who may call: the sandbox's own key, and assumed-role sessions within their policies."""
+
+    owner: Caller
+    sessions: Sessions
+    authorizer: Authorizer
 
 
 class Gateway:
@@ -80,9 +96,11 @@ class Gateway:
         services: Services,
         rules: Faults,
         *,
+        identities: Identities,
         body_limit: int,
         disk: Disk,
     ) -> None:
+        self._identities = identities
         self._disk = disk
         self._access_key, self._secret_key = access_key, secret_key
         self._services, self._faults, self._body_limit = services, rules, body_limit
@@ -94,6 +112,10 @@ class Gateway:
             request = self._authenticate(environ)
         except ApiError as error:
             return _send(_refusal(error, environ), start_response)
+        try:
+            self._authorize(request)
+        except ApiError as error:
+            return _send(error_reply(error, dialect(environ, request.service)), start_response)
         rule = self._faults.match(request.service, request.operation)
         if rule is None:
             return self._answer(request, start_response)
@@ -104,11 +126,13 @@ class Gateway:
         return faults.apply(rule, request.service, environ, start_response, app)
 
     def _authenticate(self, environ: dict[str, Any]) -> SignedRequest:
-        """Verify the signature and read the body. Raises ApiError."""
+        """Verify the signature, identify the caller and read the body. Raises ApiError."""
+        now = datetime.now(UTC)
         if sigv2.is_presigned(environ):
-            sigv2.verify(environ, self._access_key, self._secret_key, datetime.now(UTC))
+            caller, key, secret = self._caller(environ, sigv2.access_key(environ), "s3", now)
+            sigv2.verify(environ, key, secret, now)
             sigv2.strip(environ)
-            return SignedRequest(environ, "s3", None, _operation(environ, "s3", b""))
+            return SignedRequest(environ, "s3", None, _operation(environ, "s3", b""), caller)
         signature = sigv4.parse(environ)
         service, body = signature.service, None
         if service == "s3":
@@ -119,9 +143,40 @@ class Gateway:
             invoking = _INVOCATIONS.fullmatch(environ["PATH_INFO"])
             body, digest = _read(environ, self._body_limit if invoking else MAX_CONTROL_BODY)
             environ["wsgi.input"] = io.BytesIO(body or b"")
-        now = datetime.now(UTC)
-        sigv4.verify(environ, signature, self._access_key, self._secret_key, payload_sha256=digest, now=now)
-        return SignedRequest(environ, service, body, _operation(environ, service, body or b""))
+        caller, key, secret = self._caller(environ, signature.access_key, service, now)
+        sigv4.verify(environ, signature, key, secret, payload_sha256=digest, now=now)
+        environ[CALLER] = caller
+        return SignedRequest(environ, service, body, _operation(environ, service, body or b""), caller)
+
+    def _caller(
+        self, environ: Environ, access_key: str, service: str, now: datetime
+    ) -> tuple[Caller, str, str]:
+        """Return the caller with an access key, the key and its secret key.
+
+        A session token with the sandbox's own key is ignored: one left in the environment does no harm. A key that
+        is not temporary is compared with the sandbox's own when the signature is verified. Raises ApiError.
+        """
+        if not access_key.startswith("ASIA"):
+            return self._identities.owner, self._access_key, self._secret_key
+        try:
+            caller, secret = self._identities.sessions.read(access_key, sigv4.session_token(environ))
+        except InvalidTokenError as problem:
+            raise sigv4.invalid_token(service) from problem
+        if now.timestamp() > caller.expires:
+            raise sigv4.expired_token(service)
+        return caller, access_key, secret
+
+    def _authorize(self, request: SignedRequest) -> None:
+        """Raise ApiError unless the caller may make the request."""
+        if not request.caller.role:
+            return
+        environ, body = request.environ, request.body or b""
+        if request.service == "s3" and environ["REQUEST_METHOD"] == "POST" and _deletes(environ):
+            body, _ = _read(environ, MAX_CONTROL_BODY)  # type: ignore[assignment]
+            environ["wsgi.input"] = io.BytesIO(body or b"")
+        self._identities.authorizer.check(
+            request.caller, request.service, request.operation, environ, body or b""
+        )
 
     def _answer(self, request: SignedRequest, start_response: Any) -> Iterable[bytes]:
         """Call the request's service; errors become responses in the client's own protocol."""
@@ -166,7 +221,13 @@ class Gateway:
             raise ApiError(
                 "RequestEntityTooLargeException", f"The body exceeds {MAX_CONTROL_BODY} bytes.", 413
             )
+        model = _MODELS.get(model, model)
         return call_json(model, operation, request.body, lambda params: call(operation, params))
+
+
+def _deletes(environ: Environ) -> bool:
+    """Return whether an S3 request is DeleteObjects."""
+    return "delete" in parse_qs(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)
 
 
 def _check_host(environ: Environ) -> None:

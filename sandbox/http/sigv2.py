@@ -20,7 +20,7 @@ _OWN = ("AWSAccessKeyId", "Signature", "Expires", "x-amz-security-token")
 _SIGNED = frozenset(
     {
         "acl", "delete", "lifecycle", "location", "partNumber", "policy", "requestPayment", "tagging", "torrent",
-        "uploadId", "uploads", "versionId", "versioning", "versions", "website", "x-amz-security-token",
+        "uploadId", "uploads", "versionId", "versioning", "versions", "website",
         "response-cache-control", "response-content-disposition", "response-content-encoding",
         "response-content-language", "response-content-type", "response-expires",
     }
@@ -31,6 +31,11 @@ def is_presigned(environ: Environ) -> bool:
     """Return whether the query has a Signature Version 2."""
     names = {name for name, _ in _pairs(environ)}
     return not environ.get("HTTP_AUTHORIZATION") and {"AWSAccessKeyId", "Signature", "Expires"} <= names
+
+
+def access_key(environ: Environ) -> str:
+    """Return the access key of a presigned URL."""
+    return unquote(dict(_pairs(environ))["AWSAccessKeyId"])
 
 
 def verify(environ: Environ, key: str, secret: str, now: datetime) -> None:
@@ -68,6 +73,8 @@ def _text(environ: Environ, expires: str) -> str:
         for name, value in environ.items()
         if name.startswith("HTTP_X_AMZ_")
     }
+    # Clients sign the session token as a header, then move it to the query.
+    amz |= {name: unquote(value) for name, value in _pairs(environ) if name == "x-amz-security-token"}
     headers = [f"{name}:{amz[name]}" for name in sorted(amz)]
     md5, kind = environ.get("HTTP_CONTENT_MD5", ""), environ.get("CONTENT_TYPE", "")
     path = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "/").partition("?")[0]

@@ -4,7 +4,7 @@ The signature is in the Authorization header or in the query of a presigned URL.
 a signed AWS API request"; S3 differs in that its path is not encoded a second time and that the hash of its body is
 read from a header, since the body is streamed (the S3 store compares it with the bytes received).
 
-A session token is accepted and ignored: an AWS_SESSION_TOKEN left in the environment does no harm.
+Temporary credentials bring their session token in a header or in the query; what it says is verified elsewhere.
 
 botocore's SigV4Auth does not fit: it signs, so it picks the headers itself (never User-Agent) and encodes no query.
 """
@@ -63,6 +63,12 @@ def parse(environ: Environ) -> Signature:
             "InvalidRequest", f"The authorization mechanism is not supported. Please use {ALGORITHM}.", 400
         )
     raise ApiError("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
+
+
+def session_token(environ: Environ) -> str:
+    """Return the session token of a request; empty without one."""
+    query = {name.lower(): value for name, value in _query_pairs(environ)}
+    return str(environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query.get("x-amz-security-token", ""))
 
 
 def _signature(fields: dict[str, str], stamp: str, expires: int | None) -> Signature:
@@ -179,6 +185,21 @@ def _unknown_key(service: str) -> ApiError:
         return ApiError("InvalidAccessKeyId", text, 403)
     code = "InvalidClientTokenId" if service in _QUERY_SERVICES else "UnrecognizedClientException"
     return ApiError(code, "The security token included in the request is invalid.", 403)
+
+
+def invalid_token(service: str) -> ApiError:
+    """Return the service's error for a session token that is missing or invalid."""
+    if service == "s3":
+        return ApiError("InvalidToken", "The provided token is malformed or otherwise invalid.")
+    return _unknown_key(service)
+
+
+def expired_token(service: str) -> ApiError:
+    """Return the service's error for a session that has expired."""
+    if service == "s3":
+        return ApiError("ExpiredToken", "The provided token has expired.")
+    code = "ExpiredToken" if service in _QUERY_SERVICES else "ExpiredTokenException"
+    return ApiError(code, "The security token included in the request is expired", 403)
 
 
 def _mismatch(service: str, detail: str) -> ApiError:

@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 ACCOUNT = "123456789012"
+DEFAULT_ROLE = "SegdeckSandboxRole"
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -127,21 +128,20 @@ def test_kill(serve: Callable[..., Served], tmp_path: Path) -> None:
     with (tmp_path / "journal.jsonl").open("a") as file:
         file.write('{"at": 1, "author')  # killed while it wrote
     again = serve(tmp_path).client("iam")
-    assert [role["RoleName"] for role in again.list_roles()["Roles"]] == ["kept"]
+    assert {role["RoleName"] for role in again.list_roles()["Roles"]} == {DEFAULT_ROLE, "kept"}
     assert again.get_role(RoleName="kept")["Role"]["AssumeRolePolicyDocument"] == TRUST
     attached = again.list_attached_role_policies(RoleName="kept")["AttachedPolicies"]
     assert [policy["PolicyName"] for policy in attached] == ["AmazonSageMakerFullAccess"]
 
 
 def test_new_directory_is_empty(serve: Callable[..., Served], tmp_path: Path) -> None:
-    """A new directory has no roles, although the same process served another one before."""
+    """A new directory has the default role only, although the same process served another one before."""
     served = serve(tmp_path / "one", tmp_path / "two", tmp_path / "one")
-    role = {"RoleName": "r", "AssumeRolePolicyDocument": json.dumps(TRUST)}
-    served.client("iam").create_role(**role)
+    served.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(TRUST))
     served.go_on()
-    assert served.client("iam").list_roles()["Roles"] == []
+    assert [role["RoleName"] for role in served.client("iam").list_roles()["Roles"]] == [DEFAULT_ROLE]
     served.go_on()
-    assert [listed_role["RoleName"] for listed_role in served.client("iam").list_roles()["Roles"]] == ["r"]
+    assert {role["RoleName"] for role in served.client("iam").list_roles()["Roles"]} == {DEFAULT_ROLE, "r"}
 
 
 @pytest.fixture(scope="module")
