@@ -20,6 +20,7 @@ from sandbox.common.state_dir import DEFAULT_PORT, StateDir
 from sandbox.common.store import RecordStore
 from sandbox.hosting.autoscaler import Autoscaler
 from sandbox.hosting.autoscaling import Autoscaling
+from sandbox.hosting.capture import DataCapture
 from sandbox.hosting.container import ParentDeathPipe, default_programs
 from sandbox.hosting.context import ContainerContext, Programs
 from sandbox.hosting.importer import EndpointImporter
@@ -39,6 +40,7 @@ from sandbox.services.logs.service import Logs
 from sandbox.services.quotas.service import Quotas, refuse_prices
 from sandbox.services.s3 import S3
 from sandbox.services.sagemaker.control import Control
+from sandbox.services.sagemaker.references import References
 from sandbox.services.sagemaker.resources import Resources
 from sandbox.services.sagemaker.search import Search
 from sandbox.training.importer import Importer
@@ -128,12 +130,16 @@ class Sandbox:
             self.loopback, self._shipper, self._death_pipe, programs, self._limits, folder / "running"
         )
         self._endpoints = Endpoints(self._store, container_context)
-        runtime = Runtime(self._endpoints, self._metrics, location, self._limits)
+        capture = DataCapture(self.loopback)
+        runtime = Runtime(self._endpoints, self._metrics, location, self._limits, capture)
         resources = Resources(self._store, location)
+        references = References(
+            location.account, self._moto.trusts_sagemaker, self._s3.has_bucket, self._s3.has_object
+        )
         self._job_metrics = JobMetrics(folder / "job-metrics.sqlite", resources.is_training_job)
         training_context = replace(container_context, programs=training_programs, folder=folder / "training")
         self._training = Training(self._store, training_context, self._job_metrics, location.region)
-        jobs = TrainingOperations(resources, self._training, self._limits.training_seconds)
+        jobs = TrainingOperations(resources, references, self._training, self._limits.training_seconds)
         self.importer = Importer(self._store, self._job_metrics, self.loopback, resources.arn)
         autoscaling = Autoscaling(resources, location)
         endpoints = EndpointOperations(resources, self._endpoints, autoscaling, self._limits)
@@ -144,7 +150,7 @@ class Sandbox:
             PeriodicTask("autoscaler", self._limits.scaling_seconds, autoscaler.check_targets),
         )
         self.endpoint_importer = EndpointImporter(resources, self._cloudwatch)
-        control = Control(resources, endpoints, jobs, Search(self._store))
+        control = Control(resources, references, endpoints, jobs, Search(self._store))
         services = Services(
             invoke=runtime.invoke,
             metrics=self._job_metrics.call,

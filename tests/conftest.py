@@ -29,6 +29,7 @@ from sandbox import launcher
 from sandbox.common.clients import service_descriptions
 from sandbox.server import Sandbox
 from tests.support.endpoints import remove_endpoint
+from tests.support.roles import create_roles
 
 # A run in the background has this signal ignored, and every program that a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -153,9 +154,10 @@ def sandbox_server(
     stub_programs: dict[str, list[str]],
     stub_training_programs: dict[str, list[str]],
 ) -> Iterator[Sandbox]:
-    """A running sandbox without demos; its containers are stubs."""
+    """A running sandbox without demos, with the roles of the tests; its containers are stubs."""
     folder = tmp_path_factory.mktemp("sandbox")
     with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
+        create_roles(sandbox)
         yield sandbox
 
 

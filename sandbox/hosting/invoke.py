@@ -13,6 +13,7 @@ from typing import Any
 import urllib3
 
 from sandbox.common.limits import SandboxLimits, SandboxLocation
+from sandbox.hosting.capture import CapturedInvocation, DataCapture
 from sandbox.hosting.fleet import Lease
 from sandbox.hosting.lifecycle import Endpoints
 from sandbox.hosting.metrics import Metrics
@@ -54,9 +55,14 @@ class Runtime:
     """Answers POST /endpoints/NAME/invocations."""
 
     def __init__(
-        self, endpoints: Endpoints, metrics: Metrics, location: SandboxLocation, limits: SandboxLimits
+        self,
+        endpoints: Endpoints,
+        metrics: Metrics,
+        location: SandboxLocation,
+        limits: SandboxLimits,
+        capture: DataCapture,
     ) -> None:
-        self._endpoints, self._metrics = endpoints, metrics
+        self._endpoints, self._metrics, self._capture = endpoints, metrics, capture
         self._region, self._account, self._limits = location.region, location.account, limits
 
     def invoke(self, environ: Environ, name: str, body: bytes | None) -> Reply:
@@ -91,9 +97,19 @@ class Runtime:
         except BaseException:
             lease.release()
             raise
+        captured = self._sample(name, variant, environ, body)
+        if captured is not None:
+            captured.response_type = answer.headers.get("Content-Type", "")
         headers = [("x-amzn-RequestId", str(uuid.uuid4())), ("x-Amzn-Invoked-Production-Variant", variant)]
         headers += [(header, answer.headers[header]) for header in _RETURNED if header in answer.headers]
-        return Reply(answer.status, headers, _Stream(answer, done))
+        return Reply(answer.status, headers, _Stream(answer, done, captured, self._capture.write))
+
+    def _sample(
+        self, name: str, variant: str, environ: Environ, body: bytes | None
+    ) -> CapturedInvocation | None:
+        """Return the invocation when it is to be captured."""
+        config = self._endpoints.capture(name)
+        return self._capture.sample(config, name, variant, _passed(environ), body or b"")
 
     def _route(self, name: str, variant: str | None) -> Lease:
         """Return a replica; invoking is case-sensitive, and only endpoints in service are found. Raises ApiError."""
@@ -107,7 +123,7 @@ class Runtime:
         """Return the container's unread response. Raises ContainerError."""
         if body is None:
             raise ContainerError(413, "", "and could not load the entire response body", called=False)
-        headers = {name: str(environ[key]) for key, name in _PASSED.items() if environ.get(key)}
+        headers = _passed(environ)
         process = replica.process
         if process is None:
             raise ContainerError(503, "The model's process is not running.", called=False)
@@ -137,16 +153,34 @@ class Runtime:
         return ApiError("ModelError", text, 424, **extra)
 
 
-class _Stream:
-    """The container's response in pieces; closing it, read or not, records the invocation."""
+def _passed(environ: Environ) -> dict[str, str]:
+    """Return the request headers that are passed to the container."""
+    return {name: str(environ[key]) for key, name in _PASSED.items() if environ.get(key)}
 
-    def __init__(self, answer: Any, record: Recorder) -> None:
+
+class _Stream:
+    """The container's response in pieces; closing it, read or not, records the invocation.
+
+    captured: the invocation to pass to `write` at the end; None when it is not captured.
+    """
+
+    def __init__(
+        self,
+        answer: Any,
+        record: Recorder,
+        captured: CapturedInvocation | None,
+        write: Callable[[CapturedInvocation], None],
+    ) -> None:
         self._answer, self._record = answer, record
+        self._captured, self._write = captured, write
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from self._answer.stream(PIECE, decode_content=False)
+            for piece in self._answer.stream(PIECE, decode_content=False):
+                if self._captured is not None:
+                    self._captured.response.append(piece)
+                yield piece
         except urllib3.exceptions.HTTPError as problem:
             # The head is already sent: only a truncated body can report the failure to the client.
             raise ConnectionError(f"the model's process aborted its response: {problem}") from problem
@@ -158,3 +192,5 @@ class _Stream:
             self._record(self._answer.status)
             # A connection whose response was not read to its end cannot be reused.
             self._answer.release_conn() if self._answer.closed else self._answer.close()
+            if self._captured is not None:
+                self._write(self._captured)

@@ -32,8 +32,9 @@ class Endpoints:
     """The processes behind the stored endpoints.
 
     A stored endpoint has its variants under "_variants", and while Updating its target state under "_pending":
-    {"EndpointConfigName", "variants", "replace_all": whether no replica is reused}. "_served": it was in service when
-    the sandbox stopped, and is not yet again; if restoring it fails, the next start tries again.
+    {"EndpointConfigName", "variants", "replace_all": whether no replica is reused, "capture": its new
+    DataCaptureConfig, "termination_wait": seconds that the old fleet stays}. "_served": it was in service when the
+    sandbox stopped, and is not yet again; if restoring it fails, the next start tries again.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Endpoints:
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
         self._closing = False
+        self._closed = threading.Event()
 
     def start(self, name: str) -> None:
         """Start a stored endpoint, in the background."""
@@ -84,6 +86,12 @@ class Endpoints:
             fleet = self._fleets.get(name)
             return None if fleet is None else fleet.choose(variant)
 
+    def capture(self, name: str) -> Document | None:
+        """Return the DataCaptureConfig of an endpoint; None without data capture."""
+        document = self._store.get("endpoint", name) or {}
+        config: Document | None = (document.get("DataCaptureConfig") or {}).get("_config")
+        return config
+
     def fleets(self) -> dict[str, ReplicaFleet]:
         """Return the fleets in service, by the endpoint's name."""
         with self._lock:
@@ -91,6 +99,7 @@ class Endpoints:
 
     def close(self) -> None:
         """End every process; the stored state lets the next start restore the endpoints."""
+        self._closed.set()
         with self._lock:
             self._closing = True
             running = {replica for fleet in self._fleets.values() for replica in fleet.replicas}
@@ -143,6 +152,9 @@ class Endpoints:
             self._roll_back(name, current, fleet, problem)
             return
         members = {"EndpointConfigName": wanted["EndpointConfigName"], "_variants": wanted["variants"]}
+        if "capture" in wanted:
+            members["DataCaptureConfig"] = wanted["capture"]
+        self._closed.wait(wanted.get("termination_wait", 0))
         self._set(name, EndpointStatus="InService", **members, **self._shown(wanted["variants"]))
         self._end(current.beyond(fleet), Replica.retire)
 

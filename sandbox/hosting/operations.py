@@ -10,6 +10,7 @@ from sandbox.hosting.autoscaling import Autoscaling
 from sandbox.hosting.fleet import count_of, pending
 from sandbox.hosting.lifecycle import Endpoints
 from sandbox.http.protocol import ApiError, Params
+from sandbox.services.sagemaker import members
 from sandbox.services.sagemaker.resources import Operation, Resources
 
 STATUS = "EndpointStatus"
@@ -40,36 +41,45 @@ class EndpointOperations:
 
     def create(self, params: Params) -> Params:
         """Answer CreateEndpoint: the endpoint keeps its variants even when its config or model is deleted."""
+        members.ENDPOINT.check(params)
         config, variants = self._deployment(params["EndpointConfigName"])
-        _check_deployment(params.get("DeploymentConfig"))
-        members = {
+        document = {
             **params,
             "EndpointConfigName": config,
             STATUS: "Creating",
             "_variants": variants,
+            "DataCaptureConfig": self._capture(config),
+            "LastDeploymentConfig": params.get("DeploymentConfig"),
             "PendingDeploymentSummary": pending(config, variants, self._resources.clock()),
         }
-        result = self._resources.create("endpoint", params["EndpointName"], members)
+        result = self._resources.create("endpoint", params["EndpointName"], document)
         self._endpoints.start(params["EndpointName"])
         return result
 
     def update(self, params: Params) -> Params:
         """Answer UpdateEndpoint: replace all replicas, with another configuration or the same one."""
+        members.ENDPOINT_UPDATE.check(params)
         document = self._configured(params["EndpointName"])
         config, variants = self._deployment(params["EndpointConfigName"])
-        _check_deployment(params.get("DeploymentConfig"))
         self._check_targets(document, variants)
+        capture, policy = self._capture(config), params.get("DeploymentConfig")
         if params.get("RetainAllVariantProperties"):
             excluded = {
                 item["VariantPropertyType"] for item in params.get("ExcludeRetainedVariantProperties", ())
             }
             variants = _retain(variants, document["_variants"], excluded)
             self._check_counts(variants)
+            if "DataCaptureConfig" not in excluded:
+                capture = document.get("DataCaptureConfig")
+        if policy is None and params.get("RetainDeploymentConfig"):
+            policy = document.get("LastDeploymentConfig")
+        wait = ((policy or {}).get("BlueGreenUpdatePolicy") or {}).get("TerminationWaitInSeconds", 0)
+        wanted = {"EndpointConfigName": config, "variants": variants, "replace_all": True}
         return self._change(
             document["EndpointName"],
-            {"EndpointConfigName": config, "variants": variants, "replace_all": True},
+            {**wanted, "capture": capture, "termination_wait": wait},
             PendingDeploymentSummary=pending(config, variants, self._resources.clock()),
-            LastDeploymentConfig=params.get("DeploymentConfig"),
+            LastDeploymentConfig=policy,
         )
 
     def update_weights(self, params: Params) -> Params:
@@ -130,6 +140,21 @@ class EndpointOperations:
             raise AssertionError(name)
         self._endpoints.update(name)
         return {"EndpointArn": document["EndpointArn"]}
+
+    def _capture(self, config: str) -> Document | None:
+        """Return a configuration's data capture as DescribeEndpoint reports it; None without one."""
+        capture = self._resources.get("endpoint-config", config).get("DataCaptureConfig")
+        if capture is None:
+            return None
+        enabled = capture.get("EnableCapture", True)
+        return {
+            "EnableCapture": enabled,
+            "CaptureStatus": "Started" if enabled else "Stopped",
+            "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
+            "DestinationS3Uri": capture["DestinationS3Uri"],
+            "KmsKeyId": capture.get("KmsKeyId", ""),
+            "_config": capture,
+        }
 
     def _configured(self, name: str) -> Document:
         """Return an endpoint whose configuration still exists: AWS changes no other. Raises ApiError."""
@@ -208,13 +233,3 @@ def _retain(variants: Sequence[Document], old: Sequence[Document], excluded: set
 def _changed(variant: Document, requested: Params) -> Document:
     """Return a variant with the requested count and weight."""
     return {**variant, **{name: requested[name] for name in _RETAINED if name in requested}}
-
-
-def _check_deployment(policy: Params | None) -> None:
-    """Refuse a deployment other than all traffic at once, without waits or alarms. Raises ApiError."""
-    policy = policy or {}
-    routing = policy.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
-    alarms = policy.get("AutoRollbackConfiguration", {}).get("Alarms")
-    if routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE" or "RollingUpdatePolicy" in policy or alarms:
-        text = "The sandbox shifts all traffic at once when the new fleet is ready: remove DeploymentConfig."
-        raise ApiError("ValidationException", text)

@@ -85,7 +85,9 @@ class Job:
         if document is None:
             raise Interrupted
         text = f"Waiting in the queue: this machine trains {queue.places} at a time."
-        patience = document["StoppingCondition"].get("MaxWaitTimeInSeconds", threading.TIMEOUT_MAX)
+        stopping = document["StoppingCondition"]
+        bounds = [stopping.get(name) for name in ("MaxWaitTimeInSeconds", "MaxPendingTimeInSeconds")]
+        patience = min([float(bound) for bound in bounds if bound] or [threading.TIMEOUT_MAX])
         with queue.turn(self._ticket, self._check_stopped, lambda: self._enter("Starting", text), patience):
             self._train(document)
 
@@ -150,8 +152,11 @@ class Job:
         path = document["OutputDataConfig"]["S3OutputPath"].rstrip("/")
         uri = f"{path}/{self.name}/output/{name}"
         bucket, key = split_uri(uri)
+        key_id = document["OutputDataConfig"].get("KmsKeyId")
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key_id} if key_id else None
         try:
-            self._context.container.loopback.client("s3").upload_file(str(archive), bucket, key)
+            s3 = self._context.container.loopback.client("s3")
+            s3.upload_file(str(archive), bucket, key, ExtraArgs=encryption)
         except (S3UploadFailedError, ClientError, BotoCoreError) as problem:
             raise JobFailure(f"ClientError: Artifact upload failed: {problem}") from problem
         return uri

@@ -9,7 +9,9 @@ from typing import Any
 from sandbox.common.environment import environment_problem
 from sandbox.common.store import Document
 from sandbox.http.protocol import ApiError, Params
+from sandbox.services.sagemaker import members
 from sandbox.services.sagemaker.listing import Listing
+from sandbox.services.sagemaker.references import References
 from sandbox.services.sagemaker.resources import Operation, Resources
 from sandbox.training import metrics
 from sandbox.training import status as training_status
@@ -18,19 +20,17 @@ from sandbox.training.status import KIND
 
 BUILT_IN = re.compile(r"(^|/)semantic-segmentation([:@]|$)")
 _LISTING = Listing("TrainingJobName", "TrainingJobStatus")
-_NOT_HERE = {
-    "ServerlessJobConfig": "use ResourceConfig and a TrainingImage",
-    "ModelPackageConfig": "remove it",
-    "CheckpointConfig": "remove it, as the sandbox stores no checkpoints",
-}
 
 
 class TrainingOperations:
     """Create, describe, list, stop and delete training jobs."""
 
-    def __init__(self, resources: Resources, training: Training, default_seconds: int) -> None:
+    def __init__(
+        self, resources: Resources, references: References, training: Training, default_seconds: int
+    ) -> None:
         """default_seconds: MaxRuntimeInSeconds of a job without one."""
-        self._resources, self._training, self._default_seconds = resources, training, default_seconds
+        self._resources, self._references = resources, references
+        self._training, self._default_seconds = training, default_seconds
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations by name."""
@@ -46,6 +46,9 @@ class TrainingOperations:
     def create(self, params: Params) -> Params:
         """Answer CreateTrainingJob: validate, store and queue a job. Raises ApiError."""
         check(params)
+        self._references.check_role(params["RoleArn"])
+        output = params["OutputDataConfig"]["S3OutputPath"]
+        self._references.check_bucket("OutputDataConfig.S3OutputPath", output)
         name, now = params["TrainingJobName"], self._resources.clock()
         arn = self._resources.arn(KIND, name)
         document = {**completed(params, self._default_seconds), "TrainingJobArn": arn, "CreationTime": now}
@@ -147,11 +150,7 @@ def _channel(channel: Document) -> Document:
 def check(params: Params) -> None:
     """Raise ApiError ValidationException for what AWS refuses, and for what the sandbox does not support."""
     problems = [
-        *(
-            f"The sandbox does not support {name}: {todo}."
-            for name, todo in _NOT_HERE.items()
-            if params.get(name)
-        ),
+        *members.TRAINING_JOB.problems(params),
         *_algorithm_problems(params["AlgorithmSpecification"]),
         *_resource_problems(params),
         *_channel_problems(params),
@@ -171,10 +170,6 @@ def _algorithm_problems(algorithm: Document) -> list[str]:
         problems.append(
             "You must specify AlgorithmSpecification.TrainingImage; the sandbox does not support AlgorithmName."
         )
-    if algorithm.get("ContainerEntrypoint") or algorithm.get("ContainerArguments"):
-        problems.append(
-            "The sandbox runs the image's own program: remove ContainerEntrypoint and ContainerArguments."
-        )
     for definition in algorithm.get("MetricDefinitions") or []:
         try:
             groups = re.compile(definition["Regex"]).groups
@@ -191,8 +186,8 @@ def _algorithm_problems(algorithm: Document) -> list[str]:
 def _resource_problems(params: Params) -> list[str]:
     """Return what is wrong with ResourceConfig and StoppingCondition."""
     resources, stopping = params.get("ResourceConfig") or {}, params.get("StoppingCondition") or {}
-    members = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
-    problems = [f"ResourceConfig.{name} is required." for name in members if not resources.get(name)]
+    required = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
+    problems = [f"ResourceConfig.{name} is required." for name in required if not resources.get(name)]
     if resources.get("InstanceCount", 1) > 1:
         problems.append(f"The sandbox trains on one instance, not on {resources['InstanceCount']}.")
     patience = stopping.get("MaxWaitTimeInSeconds")

@@ -56,7 +56,9 @@ class JobRun:
         """Start the program. Raises StartError."""
         self.name: str = document["TrainingJobName"]
         self._root, self._context, self._changed = root, context, changed
-        self._finder = MetricFinder(document["AlgorithmSpecification"].get("MetricDefinitions") or [])
+        algorithm = document["AlgorithmSpecification"]
+        self._finder = MetricFinder(algorithm.get("MetricDefinitions") or [])
+        self._series = algorithm.get("EnableSageMakerMetricsTimeSeries", True)
         self._unpublished: list[Point] = []
         self._last: dict[str, Point] = {}
         self._lock = threading.Lock()
@@ -104,7 +106,8 @@ class JobRun:
         if not points:
             return
         try:
-            self._context.metrics.add(self.name, points)
+            if self._series:
+                self._context.metrics.add(self.name, points)
         except sqlite3.Error as problem:
             if not is_full(problem):
                 raise

@@ -51,7 +51,9 @@ def configure(
 ) -> None:
     """Create the model and the configuration only."""
     sagemaker: Any = sandbox.loopback.client("sagemaker")
-    artifact = f"s3://models/{name}/output/model.tar.gz"
+    s3, artifact = sandbox.loopback.client("s3"), f"s3://models/{name}/output/model.tar.gz"
+    s3.create_bucket(Bucket="models")
+    s3.put_object(Bucket="models", Key=f"{name}/output/model.tar.gz", Body=b"")
     sagemaker.create_model(ModelName=name, PrimaryContainer={"Image": IMAGE, "ModelDataUrl": artifact})
     machines = {"ModelName": name, "InstanceType": instance, "InitialInstanceCount": count}
     variants = [

@@ -56,6 +56,7 @@ class S3:
             ("DELETE", ""): buckets.delete,
             ("GET", ""): buckets.list_objects,
             ("GET", "location"): buckets.location,
+            ("GET", "encryption"): buckets.encryption,
             ("GET", "versioning"): buckets.versioning,
             ("GET", "uploads"): parts.list_uploads,
             ("POST", "delete"): buckets.delete_objects,
@@ -74,6 +75,18 @@ class S3:
             ("POST", "uploadId"): parts.complete,
             ("DELETE", "uploadId"): parts.abort,
         }
+
+    def has_bucket(self, bucket: str) -> bool:
+        """Return whether a bucket exists."""
+        return self._store.has_bucket(bucket)
+
+    def has_object(self, bucket: str, key: str) -> bool:
+        """Return whether an object exists."""
+        try:
+            self._store.get(bucket, key)
+        except S3Error:
+            return False
+        return True
 
     def close(self) -> None:
         """Close the store."""

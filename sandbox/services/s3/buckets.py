@@ -65,6 +65,13 @@ class Buckets:
         location = "" if self._region == "us-east-1" else self._region
         return answer("LocationConstraint", Elements(location))
 
+    def encryption(self, request: S3Request) -> S3Response:
+        """Answer GetBucketEncryption: SSE-S3, AWS's default for every bucket."""
+        self._require_bucket(request)
+        default = elements(("ApplyServerSideEncryptionByDefault", elements(("SSEAlgorithm", "AES256"))))
+        rule = elements(("Rule", Elements(default + elements(("BucketKeyEnabled", "false")))))
+        return answer("ServerSideEncryptionConfiguration", rule)
+
     def versioning(self, request: S3Request) -> S3Response:
         """Answer GetBucketVersioning: never enabled."""
         self._require_bucket(request)

@@ -6,6 +6,7 @@ import re
 from xml.sax.saxutils import escape
 
 _KNOWN: dict[str, tuple[int, str]] = {
+    "AccessControlListNotSupported": (400, "The bucket does not allow ACLs"),
     "BadDigest": (400, "The Content-MD5 you specified did not match what we received."),
     "BucketAlreadyOwnedByYou": (
         409,
@@ -40,6 +41,7 @@ _KNOWN: dict[str, tuple[int, str]] = {
     "InvalidRange": (416, "The requested range is not satisfiable"),
     "InvalidRequest": (400, "The request is not valid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
+    "InvalidStorageClass": (400, "The storage class you specified is not valid"),
     "KeyTooLongError": (400, "Your key is too long"),
     "MalformedTrailerError": (
         400,

@@ -15,6 +15,7 @@ from sandbox.services.s3.objects import check_source, copy_source, stream
 from sandbox.services.s3.payload import CHECKSUM, HASHERS, Hasher, composite
 from sandbox.services.s3.request import S3Request
 from sandbox.services.s3.store import ObjectStore
+from sandbox.services.s3.unsupported import encryption
 from sandbox.services.s3.values import Attributes, MultipartUpload, UploadedPart
 from sandbox.services.s3.xml import element, elements, joined
 
@@ -40,6 +41,7 @@ class Multipart:
         upload = self._store.start_upload(request.bucket, request.key, algorithm, attributes)
         named = elements(("Bucket", request.bucket), ("Key", request.key), ("UploadId", upload))
         response = answer("InitiateMultipartUploadResult", named)
+        response.headers.update(encryption(attributes.headers))
         if algorithm:
             response.headers["x-amz-checksum-algorithm"] = algorithm.upper()
             response.headers["x-amz-checksum-type"] = attributes.kind
@@ -112,7 +114,9 @@ class Multipart:
             ),
             ("ChecksumType", attributes.kind if attributes.checksums else None),
         )
-        return answer("CompleteMultipartUploadResult", named)
+        response = answer("CompleteMultipartUploadResult", named)
+        response.headers.update(encryption(attributes.headers))
+        return response
 
     def _upload(self, request: S3Request) -> MultipartUpload:
         """Return the request's upload. Raises S3Error NoSuchUpload."""

@@ -15,6 +15,7 @@ from sandbox.services.s3.errors import S3Error
 from sandbox.services.s3.payload import CHUNK
 from sandbox.services.s3.request import S3Request
 from sandbox.services.s3.store import ObjectStore
+from sandbox.services.s3.unsupported import KEPT, check_upload, encryption
 from sandbox.services.s3.values import StoredObject
 from sandbox.services.s3.xml import element, elements, joined
 
@@ -31,12 +32,14 @@ class Objects:
             return self._copy(request)
         if not self._store.has_bucket(request.bucket):
             raise S3Error("NoSuchBucket", BucketName=request.bucket)
+        check_upload(request.headers)
         body = request.payload
         blob = self._store.write(body, lambda: body.etag)
         attributes = request.attributes(checksums=body.checksums)
         allow = conditions.write_condition(request.headers)
         stored = self._store.put(request.bucket, request.key, blob, attributes, allow)
-        return S3Response(status=200, headers={"ETag": xml.quoted(blob.etag), **stored.attributes.checksums})
+        headers = {**stored.attributes.checksums, **encryption(attributes.headers)}
+        return S3Response(status=200, headers={"ETag": xml.quoted(blob.etag), **headers})
 
     def get(self, request: S3Request) -> S3Response:
         """Answer GetObject."""
@@ -86,13 +89,18 @@ class Objects:
     def _copy(self, request: S3Request) -> S3Response:
         """Answer CopyObject."""
         bucket, key = copy_source(request)
+        check_upload(request.headers)
         source, file = self._store.open(bucket, key)
         with file:
             check_source(request, source)
             attributes = source.attributes
+            # A copy is encrypted as this request says, not as its source is.
+            own = {name: value for name, value in request.headers.items() if name in KEPT}
+            kept = {name: value for name, value in attributes.headers.items() if name not in KEPT}
+            attributes = replace(attributes, headers={**kept, **own})
             if request.headers.get("x-amz-metadata-directive", "COPY").upper() == "REPLACE":
                 attributes = replace(request.attributes(checksums=attributes.checksums), tags=attributes.tags)
-            elif (bucket, key) == (request.bucket, request.key):
+            elif (bucket, key) == (request.bucket, request.key) and not own:
                 raise S3Error(
                     "InvalidRequest",
                     "This copy request is illegal because it is trying to copy an object to itself without "
@@ -101,10 +109,12 @@ class Objects:
                 )
             blob = self._store.copy(file, source.blob)
         stored = self._store.put(request.bucket, request.key, blob, attributes)
-        return answer(
+        response = answer(
             "CopyObjectResult",
             elements(("ETag", xml.quoted(blob.etag)), ("LastModified", xml.iso(stored.modified))),
         )
+        response.headers.update(encryption(attributes.headers))
+        return response
 
 
 def copy_source(request: S3Request) -> tuple[str, str]:
@@ -146,7 +156,9 @@ def _answer(request: S3Request, stored: StoredObject) -> tuple[S3Response, tuple
         return S3Response(status=304, headers=headers), (0, 0)
     span = conditions.byte_range(request.headers.get("range"), size)
     start, stop = span or (0, size)
-    headers.update(attributes.headers)
+    headers.update(
+        {name: value for name, value in attributes.headers.items() if not name.endswith("encryption-context")}
+    )
     if span:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     elif request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED" and attributes.checksums:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from sandbox.http.protocol import whole_number
 from sandbox.services.s3.errors import S3Error
 from sandbox.services.s3.payload import ALGORITHMS, CHECKSUM, Payload
+from sandbox.services.s3.unsupported import KEPT, check_upload
 from sandbox.services.s3.values import Attributes
 
 _MAX_DOCUMENT = 4 << 20
@@ -80,11 +81,12 @@ class S3Request:
         return int(value)
 
     def attributes(self, *, checksums: Mapping[str, str] | None = None) -> Attributes:
-        """Return the headers to store with the object."""
+        """Return the headers to store with the object. Raises S3Error for a header that has no effect here."""
+        check_upload(self.headers)
         kept = {
             name: value
             for name, value in self.headers.items()
-            if name in _KEPT or name.startswith("x-amz-meta-")
+            if name in (*_KEPT, *KEPT) or name.startswith("x-amz-meta-")
         }
         encodings = [part.strip() for part in kept.pop("content-encoding", "").split(",")]
         if encoding := ",".join(part for part in encodings if part and part != "aws-chunked"):

@@ -12,17 +12,18 @@ from typing import Any, Protocol
 from sandbox.common.environment import environment_problem
 from sandbox.common.store import Document
 from sandbox.http.protocol import ApiError, Params, unknown_operation
+from sandbox.services.sagemaker import members
+from sandbox.services.sagemaker.references import References
 from sandbox.services.sagemaker.resources import Operation, Resources
 
 MAX_TAGS = 50
-_NOT_SERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig")
 
 
 class Models:
     """The operations on models."""
 
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
+    def __init__(self, resources: Resources, references: References) -> None:
+        self._resources, self._references = resources, references
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations by name."""
@@ -36,6 +37,7 @@ class Models:
 
     def create(self, params: Params) -> Params:
         """Answer CreateModel for a model of one container. Raises ApiError."""
+        members.MODEL.check(params)
         containers = [params[name] for name in ("PrimaryContainer",) if name in params] + params.get(
             "Containers", []
         )
@@ -45,11 +47,10 @@ class Models:
         container = containers[0]
         if not container.get("Image"):
             raise ApiError("ValidationException", "Container image should be provided: set Image.")
-        if container.get("ModelDataSource"):
-            text = "The sandbox reads a model from ModelDataUrl (a .tar.gz in S3), not from ModelDataSource."
-            raise ApiError("ValidationException", text)
         if problem := environment_problem(container.get("Environment") or {}):
             raise ApiError("ValidationException", f"Environment: {problem}")
+        self._references.check_role(params.get("ExecutionRoleArn"))
+        self._references.check_model(container.get("ModelDataUrl"))
         isolation = {"EnableNetworkIsolation": params.get("EnableNetworkIsolation", False)}
         return self._resources.create("model", params["ModelName"], {**params, **isolation})
 
@@ -57,8 +58,8 @@ class Models:
 class EndpointConfigs:
     """The operations on endpoint configurations."""
 
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
+    def __init__(self, resources: Resources, references: References) -> None:
+        self._resources, self._references = resources, references
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations by name."""
@@ -72,23 +73,19 @@ class EndpointConfigs:
 
     def create(self, params: Params) -> Params:
         """Answer CreateEndpointConfig for variants on instances. Raises ApiError."""
-        for member in _NOT_SERVED:
-            if params.get(member):
-                raise ApiError("ValidationException", f"The sandbox does not support {member}.")
+        members.ENDPOINT_CONFIG.check(params)
+        self._references.check_role(params.get("ExecutionRoleArn"))
+        if capture := params.get("DataCaptureConfig"):
+            self._references.check_bucket("DataCaptureConfig.DestinationS3Uri", capture["DestinationS3Uri"])
         variants = [self._variant(variant) for variant in params["ProductionVariants"]]
         names = [variant["VariantName"] for variant in variants]
         if len(set(names)) != len(names):
             raise ApiError("ValidationException", f"Production variant names must be unique, not {names}.")
-        members = {**params, "ProductionVariants": variants}
-        return self._resources.create("endpoint-config", params["EndpointConfigName"], members)
+        document = {**params, "ProductionVariants": variants}
+        return self._resources.create("endpoint-config", params["EndpointConfigName"], document)
 
     def _variant(self, variant: Params) -> Params:
         """Return a variant with AWS's defaults. Raises ApiError."""
-        if "ServerlessConfig" in variant or "InstancePools" in variant:
-            raise ApiError(
-                "ValidationException",
-                "The sandbox serves from instances: use InstanceType and InitialInstanceCount.",
-            )
         for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
             if member not in variant:
                 text = f"{member} is required for production variant {variant['VariantName']}."
@@ -153,8 +150,9 @@ class Group(Protocol):
 class Control:
     """All operations of the control plane in one table."""
 
-    def __init__(self, resources: Resources, *more: Group) -> None:
-        groups: tuple[Group, ...] = (Models(resources), EndpointConfigs(resources), Tags(resources), *more)
+    def __init__(self, resources: Resources, references: References, *more: Group) -> None:
+        models, configs = Models(resources, references), EndpointConfigs(resources, references)
+        groups: tuple[Group, ...] = (models, configs, Tags(resources), *more)
         self._operations = {name: run for group in groups for name, run in group.operations().items()}
 
     def call(self, operation: str, params: Params) -> Params | None:

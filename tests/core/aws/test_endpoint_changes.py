@@ -243,12 +243,13 @@ def test_what_others_use_is_seen_and_stays(at: Place) -> None:
 
 def test_an_endpoint_that_failed_is_deleted_with_all_it_has(at: Place) -> None:
     """A deploy whose model does not start leaves a failed endpoint, which can be deleted like any other."""
-    name = at.name("fails")
-    execute(at.clients, deploy(name, "missing"))
+    name, place = at.name("fails"), {"Bucket": "endpoint-changes", "Key": "broken/model.tar.gz"}
+    at.clients.s3.put_object(**place, Body=b"not an archive")
+    execute(at.clients, deploy(name, "broken"))
     found = at.settled(name)
     assert (found.endpoint.status, bool(found.endpoint.failure_reason)) == ("Failed", True)
     with pytest.raises(errors.TakenError, match="name is taken"):
-        execute(at.clients, deploy(name, "missing"))
+        execute(at.clients, deploy(name, "broken"))
     execute(at.clients, plan_delete([found], users(at.clients, [found])))
     assert at.remains(name) == []
 

@@ -55,6 +55,7 @@ def _configure(sandbox: Sandbox, make_client: Any) -> None:
     s3.create_bucket(Bucket="many")
     names = {"classes": [{"name": "water"}, {"name": "land"}]}
     s3.put_object(Bucket="many", Key="classes.json", Body=json.dumps(names))
+    s3.put_object(Bucket="many", Key="model.tar.gz", Body=b"")
     container = {"Image": IMAGE, "ModelDataUrl": "s3://many/model.tar.gz"}
     for model in ("shared", "road-7-0123abcd"):
         sagemaker.create_model(ModelName=model, PrimaryContainer=container)

@@ -62,11 +62,18 @@ def test_a_deleted_endpoint_is_deleting_and_then_gone(client: Client, stub_endpo
         sagemaker.describe_endpoint(EndpointName=name)
 
 
-def _serve(client: Client, eventually: Callable[..., Any], model: str, container: dict[str, str]) -> str:
-    """Create an endpoint of a model that cannot be served; return its FailureReason."""
+def _serve(
+    client: Client,
+    eventually: Callable[..., Any],
+    model: str,
+    container: dict[str, str],
+    before: Callable[[], object] = lambda: None,
+) -> str:
+    """Create an endpoint of a model that cannot be served, after `before`; return its FailureReason."""
     sagemaker = client("sagemaker")
     variant = {"VariantName": "AllTraffic", "ModelName": model, "InstanceType": "ml.m5.large"}
     sagemaker.create_model(ModelName=model, PrimaryContainer=container)
+    before()
     sagemaker.create_endpoint_config(
         EndpointConfigName=model, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
     )
@@ -75,10 +82,13 @@ def _serve(client: Client, eventually: Callable[..., Any], model: str, container
 
 
 def test_missing_model_data_is_the_failure_reason(client: Client, eventually: Callable[..., Any]) -> None:
-    """An endpoint whose artifact is not in S3 fails and names the artifact."""
-    container = {"Image": "x/semantic-segmentation:1", "ModelDataUrl": "s3://no-such/none.tar.gz"}
-    reason = _serve(client, eventually, "no-data", container)
-    assert reason == "Could not find model data at s3://no-such/none.tar.gz."
+    """An endpoint whose artifact was deleted from S3 fails and names the artifact."""
+    s3, place = client("s3"), {"Bucket": "deleted-models", "Key": "none.tar.gz"}
+    s3.create_bucket(Bucket=place["Bucket"])
+    s3.put_object(**place, Body=b"")
+    container = {"Image": "x/semantic-segmentation:1", "ModelDataUrl": "s3://deleted-models/none.tar.gz"}
+    reason = _serve(client, eventually, "no-data", container, lambda: s3.delete_object(**place))
+    assert reason == "Could not find model data at s3://deleted-models/none.tar.gz."
 
 
 def test_a_broken_archive_is_the_failure_reason(client: Client, eventually: Callable[..., Any]) -> None:

@@ -179,19 +179,30 @@ def test_a_request_on_its_way_is_answered_by_the_old_model(
         assert "old" in call.result()["model"]
 
 
+@pytest.fixture
+def lost_model(small: Sandbox, sagemaker: Any) -> str:
+    """Return the name of a model whose archive was deleted."""
+    s3, place = small.loopback.client("s3"), {"Bucket": "lost-models", "Key": "model.tar.gz"}
+    s3.create_bucket(Bucket=place["Bucket"])
+    s3.put_object(**place, Body=b"")
+    container = {"Image": "x/semantic-segmentation:1", "ModelDataUrl": "s3://lost-models/model.tar.gz"}
+    sagemaker.create_model(ModelName="missing", PrimaryContainer=container)
+    s3.delete_object(**place)
+    return "missing"
+
+
 def test_a_new_model_that_does_not_come_up_is_rolled_back(
-    sagemaker: Any, runtime: Any, endpoint: Endpoint, config: Config, settled: Client
+    small: Sandbox, lost_model: str, endpoint: Endpoint, config: Config, settled: Client
 ) -> None:
     """It is InService on the old configuration, with a FailureReason until the next update."""
+    sagemaker, runtime = small.loopback.client("sagemaker"), small.loopback.client("sagemaker-runtime")
     name = endpoint(files={"old": b""})
-    image = {"Image": "x/semantic-segmentation:1", "ModelDataUrl": "s3://no-such/model.tar.gz"}
-    sagemaker.create_model(ModelName="missing", PrimaryContainer=image)
-    config("missing", "missing")
+    config("missing", lost_model)
     before = _ask(runtime, name)["pid"]
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName="missing")
     document = settled(name)
     assert (document["EndpointStatus"], document["EndpointConfigName"]) == ("InService", name)
-    assert document["FailureReason"] == "Could not find model data at s3://no-such/model.tar.gz."
+    assert document["FailureReason"] == "Could not find model data at s3://lost-models/model.tar.gz."
     assert "PendingDeploymentSummary" not in document
     assert _ask(runtime, name)["pid"] == before
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name)

@@ -397,3 +397,43 @@ class TestListing:
         listed = s3.list_objects_v2(Bucket=bucket, StartAfter="aa", FetchOwner=True)
         assert [item["Key"] for item in listed["Contents"]] == ["b", "c"]
         assert listed["Contents"][0]["Owner"]["ID"] == "sandbox"
+
+
+class TestEncryption:
+    def test_key_is_returned(self, s3: Any, bucket: str) -> None:
+        """An upload's encryption is returned by the upload, by HeadObject and by GetObject."""
+        asked = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "key-1"}
+        assert _encryption(s3.put_object(Bucket=bucket, Key="kms", Body=b"x", **asked)) == asked
+        assert _encryption(s3.head_object(Bucket=bucket, Key="kms")) == asked
+        assert _encryption(s3.get_object(Bucket=bucket, Key="kms")) == asked
+        assert _encryption(s3.create_multipart_upload(Bucket=bucket, Key="parts", **asked)) == asked
+        s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/kms")
+        assert _encryption(s3.head_object(Bucket=bucket, Key="copy")) == {}
+
+    def test_default_of_a_bucket(self, s3: Any, bucket: str) -> None:
+        """GetBucketEncryption reports AWS's default, SSE-S3."""
+        rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+        assert [rule["ApplyServerSideEncryptionByDefault"] for rule in rules] == [{"SSEAlgorithm": "AES256"}]
+
+    @pytest.mark.parametrize(
+        ("headers", "code"),
+        [
+            ({"SSEKMSKeyId": "key-1"}, "InvalidArgument"),
+            ({"ServerSideEncryption": "rot13"}, "InvalidArgument"),
+            ({"ACL": "public-read"}, "AccessControlListNotSupported"),
+            ({"StorageClass": "GLACIER"}, "InvalidStorageClass"),
+            ({"WebsiteRedirectLocation": "/elsewhere"}, "NotImplemented"),
+            ({"ObjectLockLegalHoldStatus": "ON"}, "NotImplemented"),
+        ],
+    )
+    def test_refused_header(self, s3: Any, bucket: str, headers: dict[str, str], code: str) -> None:
+        """A header whose effect the sandbox lacks is refused, and nothing is stored."""
+        with pytest.raises(ClientError) as caught:
+            s3.put_object(Bucket=bucket, Key="refused", Body=b"x", **headers)
+        assert caught.value.response["Error"]["Code"] == code
+        assert "Contents" not in s3.list_objects_v2(Bucket=bucket, Prefix="refused")
+
+
+def _encryption(answer: dict[str, Any]) -> dict[str, str]:
+    """Return the members of a response that report encryption."""
+    return {name: answer[name] for name in ("ServerSideEncryption", "SSEKMSKeyId") if name in answer}

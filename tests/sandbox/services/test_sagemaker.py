@@ -145,7 +145,7 @@ def test_what_the_sandbox_does_not_serve_is_refused(sagemaker: Any, more: dict[s
     error = _refused(
         sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=variants, **more
     )
-    assert error == ("ValidationException", f"The sandbox does not support {next(iter(more))}.")
+    assert error == ("ValidationException", f"The sandbox does not support {next(iter(more))}: remove it.")
 
 
 def test_configurations_are_listed_by_name_and_time(sagemaker: Any) -> None:

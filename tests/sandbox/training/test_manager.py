@@ -221,10 +221,15 @@ def test_an_unknown_image_fails_the_job(train: Train, job: Job) -> None:
     assert "MetricDefinitions" not in document["AlgorithmSpecification"]
 
 
-def test_an_artifact_that_cannot_be_uploaded_fails_the_job(train: Train, job: Job) -> None:
+def test_an_artifact_that_cannot_be_uploaded_fails_the_job(client: Client, train: Train, job: Job) -> None:
     """Completed means that the model is in S3."""
-    members = {"OutputDataConfig": {"S3OutputPath": "s3://no-such-bucket/out"}}
-    document = job(train(wait=False, epochs="1", members=members), "Failed", "Completed")
+    client("s3").create_bucket(Bucket="deleted-later")
+    members = {"OutputDataConfig": {"S3OutputPath": "s3://deleted-later/out"}}
+    name = train(wait=False, epochs="1", seconds="60", members=members)
+    job(name, "Training")
+    client("s3").delete_bucket(Bucket="deleted-later")
+    client("sagemaker").stop_training_job(TrainingJobName=name)
+    document = job(name, "Failed", "Completed", "Stopped")
     assert document["FailureReason"].startswith("ClientError: Artifact upload failed: ")
     assert "NoSuchBucket" in document["FailureReason"]
 
@@ -261,6 +266,7 @@ def _create(
 ) -> None:
     hyperparameters = members.pop("hyperparameters", {"seconds": "60"})
     sagemaker = sandbox.loopback.client("sagemaker")
+    sandbox.loopback.client("s3").create_bucket(Bucket=BUCKET)
     sagemaker.create_training_job(**training_request(name, hyperparameters, InputDataConfig=None, **members))
 
 
