@@ -2,8 +2,8 @@
 
 AWS's archive holds exactly `model_algo-1` (the last epoch), `model_best.params` and `hyperparams.json`
 (amazon-sagemaker-examples#864, sagemaker-python-sdk#2062), and its server loads `model_best.params`
-(sagemaker-python-sdk#1284). The network is identified by the parameter names, as no `hyperparams.json` of a real
-model is published; contradicting values in it are refused.
+(sagemaker-python-sdk#1284). The network is identified by the parameters alone, as no `hyperparams.json` of a real
+model is published; values in it that contradict them are reported in the log.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.algorithm import log
 from sandbox.algorithm.mxnet_import import AlgorithmError, load_mxnet
+from sandbox.algorithm.stated import contradictions, read_stated
 from sandbox.common.archive import ArchiveError
 from sandbox.common.archive import unpack as unpack_files
 
@@ -44,7 +46,7 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An unpacked model archive, validated but not loaded."""
+    """An unpacked model archive, validated but not loaded. hyperparameters: as `hyperparams.json` states them."""
 
     parameters: Path
     names: frozenset[str]
@@ -59,7 +61,7 @@ def read_archive(folder: Path) -> Archive:
     arrays = _read_arrays(parameters)
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
     architecture = architecture_of(shapes, parameters.name)
-    _agree(architecture, hyperparameters)
+    _report_contradictions(architecture, hyperparameters)
     return Archive(parameters, frozenset(shapes), architecture, hyperparameters)
 
 
@@ -162,9 +164,8 @@ def _read_hyperparameters(folder: Path) -> dict[str, str]:
     if not path.is_file():
         raise AlgorithmError(f"The model archive has no {HYPERPARAMETERS}; it holds {_listing(folder)}.")
     try:
-        values = json.loads(path.read_bytes())
-        return {str(name): str(value) for name, value in values.items()}
-    except (ValueError, AttributeError, RecursionError) as error:
+        return read_stated(path.read_bytes())
+    except (ValueError, RecursionError) as error:
         raise AlgorithmError(
             f"{HYPERPARAMETERS} of the model archive is not a JSON object: {error}."
         ) from error
@@ -194,19 +195,15 @@ def _read_arrays(path: Path) -> dict[str, Any]:
     return arrays
 
 
-def _agree(architecture: Architecture, hyperparameters: Mapping[str, str]) -> None:
-    """Raise AlgorithmError when `hyperparams.json` contradicts the parameters."""
+def _report_contradictions(architecture: Architecture, hyperparameters: Mapping[str, str]) -> None:
+    """Log the values of `hyperparams.json` that contradict the parameters."""
     actual = {
         "algorithm": architecture.algorithm,
         "backbone": architecture.backbone,
         "num_classes": str(architecture.classes),
     }
-    for name, value in actual.items():
-        stated = hyperparameters.get(name, value)
-        if stated != value:
-            raise AlgorithmError(
-                f"{HYPERPARAMETERS} says {name} {stated}, but the parameters are those of {name} {value}."
-            )
+    for text in contradictions(actual, hyperparameters):
+        log.warning(f"{text} The parameters apply.")
 
 
 def _listing(folder: Path) -> str:

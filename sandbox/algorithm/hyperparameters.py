@@ -81,8 +81,8 @@ def _choice(*allowed: str) -> Reader:
 
 
 def _boolean(text: str) -> bool:
-    """Parse "True" or "False"."""
-    return bool(_choice("True", "False")(text) == "True")
+    """Parse "True" or "False", or "true" or "false" as version 3 of the SageMaker SDK sends them."""
+    return bool(_choice("True", "False", "true", "false")(text).title() == "True")
 
 
 def _integer(low: int, high: int = 10**9) -> Reader:

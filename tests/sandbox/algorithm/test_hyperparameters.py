@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from sandbox.algorithm.early_stopping import EarlyStopping
 from sandbox.algorithm.failure import ClientError
 from sandbox.algorithm.hyperparameters import check_same, read
+from sandbox.algorithm.stated import contradictions, read_stated
 
 NEEDED = {"num_classes": "6", "num_training_samples": "96"}
 
@@ -48,7 +52,7 @@ def test_what_is_not_given_has_the_default_of_the_guide() -> None:
         ("lr_scheduler", "linear"),
         ("lr_scheduler_step", "10; 20"),
         ("early_stopping", "yes"),
-        ("syncbn", "true"),
+        ("syncbn", "yes"),
         ("early_stopping_tolerance", "-0.1"),
     ],
 )
@@ -112,3 +116,53 @@ def test_training_stops_early_once_patience_is_used_up() -> None:
     assert [stopping.update(score) for score in (0.5, 0.54, 0.6, 0.61, 0.62)] == [False] * 4 + [True]
     patient = EarlyStopping(min_epochs=6, patience=2, tolerance=0.0)
     assert [patient.update(0.5) for _ in range(6)] == [False] * 5 + [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("True", True), ("true", True), ("False", False), ("false", False)]
+)
+def test_booleans(text: str, value: bool) -> None:
+    """A boolean is True or False, or in lower case as version 3 of the SDK sends it."""
+    given = {"num_classes": "3", "num_training_samples": "8", "use_pretrained_model": text}
+    assert read(given).use_pretrained_model is value
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"algorithm": "fcn", "backbone": "resnet-50", "num_classes": "21", "syncbn": "True"},
+        {"algorithm": '"fcn"', "backbone": '"resnet-50"', "num_classes": '"21"', "syncbn": '"True"'},
+        {"algorithm": " FCN ", "backbone": "ResNet50", "num_classes": 21.0, "syncbn": True},
+        {" algorithm": "Fcn", "backbone": "resnet_50", "num_classes": "21.0", "syncbn": "true"},
+        {"algorithm": "fcn", "backbone": "resnet-50", "num_classes": 21, "syncbn": True, "unknown": None},
+        {
+            "hyperparameters": {
+                "algorithm": "fcn",
+                "backbone": "resnet-50",
+                "num_classes": 21,
+                "syncbn": "True",
+            }
+        },
+        json.dumps({"algorithm": "fcn", "backbone": "resnet-50", "num_classes": " 21", "syncbn": "True"}),
+    ],
+    ids=["AWS", "encoded", "spaces", "names", "numbers", "wrapped", "encoded twice"],
+)
+def test_plausible_hyperparams_json(content: Any) -> None:
+    """Every plausible form of hyperparams.json states the same hyperparameters."""
+    stated = read_stated(b"\xef\xbb\xbf" + json.dumps(content).encode())
+    assert stated == {"algorithm": "fcn", "backbone": "resnet-50", "num_classes": "21", "syncbn": "True"}
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b'"x"', b"3", b"null", b"\xff", b'{"hyperparameters": 3}'])
+def test_hyperparams_json_of_another_kind(content: bytes) -> None:
+    """What is not a JSON object is refused."""
+    with pytest.raises(ValueError, match=r".+"):
+        read_stated(content)
+
+
+def test_contradictions() -> None:
+    """A difference names both values; a hyperparameter that is not stated is none."""
+    actual = {"algorithm": "psp", "num_classes": "5"}
+    assert contradictions(actual, {"num_classes": "7", "epochs": "3"}) == [
+        "hyperparams.json says num_classes 7, but the parameters are those of num_classes 5."
+    ]
