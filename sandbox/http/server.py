@@ -35,11 +35,13 @@ class Listener(ThreadedWSGIServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, app: Any, sock: socket.socket) -> None:
+    def __init__(self, app: Any, sock: socket.socket, *, idle_seconds: float = IDLE_SECONDS) -> None:
+        """idle_seconds: after which a connection without requests is closed."""
         host, port = sock.getsockname()[:2]
+        handler = type("Handler", (ConnectionHandler,), {"timeout": idle_seconds})
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        super().__init__(host, port, app, handler=ConnectionHandler, fd=sock.fileno())
+        super().__init__(host, port, app, handler=handler, fd=sock.fileno())
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Handle one connection and remember it, so that `stop` can end it."""
@@ -129,8 +131,11 @@ class ConnectionHandler(WSGIRequestHandler):
         return "segdeck-sandbox"
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """Print errors only: a log of all requests would hide the sandbox's own lines."""
-        if type == "error":
+        """Print errors only: a log of all requests would hide the sandbox's own lines.
+
+        An idle connection that is closed is not an error, though http.server reports it as one.
+        """
+        if type == "error" and not message.startswith("Request timed out"):
             print(message % args if args else message, file=sys.stderr)
 
 

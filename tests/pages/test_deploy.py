@@ -32,6 +32,7 @@ from tests.support.dashboard import (
     wait_for,
 )
 from tests.support.fleet import put_endpoint
+from tests.support.roles import create_roles
 
 NUMBERS = itertools.count(1)
 ROLE = "arn:aws:iam::123456789012:role/Server"
@@ -50,6 +51,7 @@ def here(
     """A sandbox of this module, to which endpoints are added."""
     folder = tmp_path_factory.mktemp("deploy")
     with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
+        create_roles(sandbox)
         yield sandbox
 
 

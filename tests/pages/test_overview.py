@@ -34,6 +34,7 @@ from tests.support.dashboard import (
     wait_for,
 )
 from tests.support.fleet import put_endpoint
+from tests.support.roles import create_roles
 
 NUMBERS = itertools.count(1)
 NO_ENDPOINT = "No endpoint is in service. Deploy a model, and try it here."
@@ -50,6 +51,7 @@ def busy(
     """A sandbox with jobs and endpoints of every kind."""
     folder = tmp_path_factory.mktemp("busy")
     with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
+        create_roles(sandbox)
         put_data(make_client(sandbox, "s3"))
         sagemaker = make_client(sandbox, "sagemaker")
         start_job(sagemaker, "broken", {"fail": "no memory left"})
@@ -299,6 +301,9 @@ def test_a_cut_change_is_told(open_overview, busy, faults):
     """An interrupted deploy is shown on top, with buttons to finish it, to clean up, and to keep it as it is."""
     assert "Finish" not in [one.label for one in open_overview().button]
     name, role = f"cut-{next(NUMBERS)}", "arn:aws:iam::123456789012:role/Server"
+    s3 = busy.loopback.client("s3")
+    s3.create_bucket(Bucket="models")
+    s3.put_object(Bucket="models", Key="a/model.tar.gz", Body=b"")
     spec = EndpointSpec(name, role, "ml.c5.xlarge", IMAGE, "s3://models/a/model.tar.gz")
     plan = plan_deploy(spec, shipped_prices("us-east-1"))
     faults.add("error", operation="CreateEndpoint", code="AccessDeniedException", status=400)

@@ -1,7 +1,8 @@
 """CloudWatch metrics in SQLite: they survive a restart and kill -9.
 
-Supports PutMetricData, GetMetricData, GetMetricStatistics and ListMetrics, over the JSON protocol of boto3 and the
-AWS CLI. Metric math and SEARCH are refused. Alarms are not supported: DescribeAlarms returns none.
+Supports PutMetricData, GetMetricData, GetMetricStatistics and ListMetrics, over JSON, the protocol of boto3, and over
+CBOR, that of version 2 of the AWS CLI. Metric math and SEARCH are refused. Alarms are not supported: DescribeAlarms
+returns none.
 
 A point is a value with its count, or a statistic set. Points are grouped into periods that start at whole multiples
 of the period since 1970; see `sandbox.services.cloudwatch.statistics` for the statistics.
@@ -23,14 +24,19 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.common.database import Database
+from sandbox.http import cbor
 from sandbox.http.protocol import (
     ApiError,
     Params,
+    Reply,
+    bytes_reply,
     call_json,
     dialect,
     error_reply,
+    operation_model,
     target_operation,
     unknown_operation,
+    validate,
 )
 from sandbox.services.cloudwatch.statistics import PLAIN, Bucket, invalid, points_of
 
@@ -59,6 +65,7 @@ _MAX_POINTS = 100_800  # of one GetMetricData response
 _MAX_STATISTICS = 1440  # data points of one GetMetricStatistics response
 _PAGE = 500  # metrics of one ListMetrics response
 _MAX_BODY = 16 << 20
+_CBOR_PATH = re.compile(r"/service/[^/]+/operation/([^/]+)")
 
 
 class CloudWatch:
@@ -100,17 +107,31 @@ class CloudWatch:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         try:
-            operation = target_operation(environ)
-            if not operation:
-                raise invalid(
-                    "The sandbox's CloudWatch supports only JSON, the protocol of boto3 and the AWS CLI."
-                )
-            body = _body(environ)
-            reply = call_json("cloudwatch", operation, body, lambda params: self.call(operation, params))
+            reply = self._reply(environ)
         except ApiError as error:
             reply = error_reply(error, dialect(environ, "monitoring"))
         start_response(reply.status_line(), reply.headers)
         return reply.body
+
+    def _reply(self, environ: dict[str, Any]) -> Reply:
+        """Answer one request in its protocol. Raises ApiError."""
+        path = _CBOR_PATH.fullmatch(environ["PATH_INFO"])
+        if environ.get("HTTP_SMITHY_PROTOCOL") == cbor.PROTOCOL and path is not None:
+            return self._reply_in_cbor(path[1], _body(environ))
+        operation = target_operation(environ)
+        if not operation:
+            raise invalid("The sandbox's CloudWatch supports only the protocols JSON and CBOR, not Query.")
+        body = _body(environ)
+        return call_json("cloudwatch", operation, body, lambda params: self.call(operation, params))
+
+    def _reply_in_cbor(self, operation: str, body: bytes) -> Reply:
+        """Answer one request of smithy-rpc-v2-cbor. Raises ApiError."""
+        model, params = operation_model("cloudwatch", operation), cbor.decode(body)
+        if not isinstance(params, dict):
+            raise ApiError("SerializationException", "Start of structure or map found where not expected.")
+        validate(model, params)
+        encoded = cbor.encode(model.output_shape, self.call(operation, params))
+        return bytes_reply(encoded, cbor.CONTENT_TYPE, headers=[("smithy-protocol", cbor.PROTOCOL)])
 
     def close(self) -> None:
         """Close the database."""

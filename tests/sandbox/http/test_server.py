@@ -108,3 +108,17 @@ def test_stopping_ends_open_connections() -> None:
         thread.join()
         while client.recv(1000):
             pass
+
+
+def test_idle_connection(capfd: pytest.CaptureFixture[str]) -> None:
+    """A connection without requests is closed after a while, and nothing is printed about it."""
+    sock = bind("127.0.0.1", 0)
+    listener = Listener(_app, sock, idle_seconds=0.05)
+    sock.close()
+    thread = Thread(target=listener.serve_forever, args=(0.02,))
+    thread.start()
+    with socket.create_connection(("127.0.0.1", listener.port), timeout=5) as idle:
+        assert idle.recv(1) == b""
+    listener.stop()
+    thread.join()
+    assert capfd.readouterr() == ("", "")

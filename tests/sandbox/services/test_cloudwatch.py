@@ -10,8 +10,11 @@ from typing import Any
 
 import boto3
 import pytest
+import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
 
 from sandbox.http.server import Listener, bind
 from sandbox.services.cloudwatch.service import KEPT_SECONDS, TAKEN_SECONDS, WHOLE_SECONDS, CloudWatch
@@ -289,3 +292,22 @@ def test_a_metric_without_a_point_for_two_weeks_is_not_listed(tmp_path: Path) ->
     assert [metric["MetricName"] for metric in service.call("ListMetrics", {})["Metrics"]] == ["young"]
     assert _series(service, "Sum", 86_400, NOW - 30 * 86_400) == [1.0]
     service.close()
+
+
+def test_cbor(cloudwatch: Any) -> None:
+    """GetMetricData over CBOR, as version 2 of the AWS CLI sends it, gives what it gives over JSON."""
+    _put(cloudwatch, (0, 3.0))
+    model = cloudwatch.meta.service_model.operation_model("GetMetricData")
+    params = {"MetricDataQueries": [_query("Average")], "StartTime": _at(-HOUR), "EndTime": _at(HOUR)}
+    request = create_serializer("smithy-rpc-v2-cbor").serialize_to_request(params, model)
+    headers = {
+        **request["headers"],
+        "Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/monitoring/aws4_request",
+    }
+    answer = urllib3.request(
+        "POST", f"{cloudwatch.meta.endpoint_url}{request['url_path']}", body=request["body"], headers=headers
+    )
+    whole = {"status_code": answer.status, "headers": answer.headers, "body": answer.data}
+    parsed = create_parser("smithy-rpc-v2-cbor").parse(whole, model.output_shape)
+    assert parsed["MetricDataResults"] == cloudwatch.get_metric_data(**params)["MetricDataResults"]
+    assert parsed["MetricDataResults"][0]["Values"] == [3.0]
