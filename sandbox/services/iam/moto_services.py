@@ -15,6 +15,7 @@ import io
 import json
 import logging
 import os
+import re
 import threading
 import time
 import uuid
@@ -60,6 +61,8 @@ _BUCKETS = {
         {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject", "s3:ListBucket"], "Resource": "*"}
     ],
 }
+MAX_CACHED = 100  # sessions whose policies are kept until IAM changes
+_SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 _running: set[int] = set()  # ids of the MotoServices open in this process
 _running_lock = threading.Lock()
@@ -160,7 +163,7 @@ class MotoServices:
 
     def _identity(self, caller: Caller) -> str:
         """Return the result of GetCallerIdentity."""
-        user_id, arn = caller.user_id, caller.arn
+        user_id, arn = escape(caller.user_id), escape(caller.arn)
         return f"<UserId>{user_id}</UserId><Account>{self._account}</Account><Arn>{arn}</Arn>"
 
     def _assume(self, caller: Caller, params: Mapping[str, str]) -> str:
@@ -207,16 +210,17 @@ class MotoServices:
         )
 
     def policies(self, caller: Caller) -> PolicySets:
-        """Return the policy sets of an assumed-role session. Raises ApiError when its role no longer exists."""
+        """Return the policy sets of an assumed-role session; without policies when its role no longer exists."""
         known = self._policies.get(caller)
         if known is not None and known[0] == self._changes:
             return known[1]
-        changes = self._changes
+        changes, role = self._changes, self._role(caller.role)
+        if role is None:
+            return {"identity-based policy": []}
         sets: dict[str, list[Statement]] = {
             "identity-based policy": list(principal_statements(caller.role, self._call_iam))
         }
-        role = self._role(caller.role)
-        boundary = None if role is None else role.findtext("PermissionsBoundary/PermissionsBoundaryArn")
+        boundary = role.findtext("PermissionsBoundary/PermissionsBoundaryArn")
         if boundary:
             sets["permissions boundary"] = list(managed_statements(boundary, self._call_iam))
         if caller.policies or caller.policy_arns:
@@ -224,7 +228,8 @@ class MotoServices:
             for policy_arn in caller.policy_arns:
                 given += managed_statements(policy_arn, self._call_iam)
             sets["session policy"] = given
-        self._policies = {**self._policies, caller: (changes, sets)}
+        current = {key: entry for key, entry in self._policies.items() if entry[0] == changes}
+        self._policies = {**dict(list(current.items())[-MAX_CACHED:]), caller: (changes, sets)}
         return sets
 
     def _role(self, arn: str) -> ET.Element | None:
@@ -363,8 +368,9 @@ def _check_supported(operation: str, params: Mapping[str, str]) -> None:
         if name in params:
             text = f"The sandbox's AssumeRole does not support {name.partition('.')[0]}: remove it."
             raise ApiError("ValidationError", text)
-    if operation == "AssumeRole" and not params.get("RoleSessionName"):
-        raise ApiError("ValidationError", "RoleSessionName is required.")
+    if operation == "AssumeRole" and not _SESSION_NAME.fullmatch(params.get("RoleSessionName", "")):
+        text = "RoleSessionName is required: 2 to 64 letters, digits and characters of _+=,.@-"
+        raise ApiError("ValidationError", text)
     if not operation.startswith(_READS) and params.get("UserName") == USER:
         text = f"The user {USER} is the sandbox's own identity and may do everything: use a role instead."
         raise ApiError("AccessDenied", text, 403)

@@ -288,6 +288,16 @@ def test_boundary_and_session_policy(sandbox: Sandbox, role: Callable[..., str])
     assert text.endswith("because no session policy allows the s3:ListAllMyBuckets action")
 
 
+def test_deleted_role(sandbox: Sandbox, role: Callable[..., str]) -> None:
+    """A session of a role that was deleted may do nothing."""
+    arn, iam = role(allow("*")), sandbox.loopback.client("iam")
+    session, name = Session(sandbox, arn), arn.rpartition("/")[2]
+    assert session.client("sagemaker").list_models()["Models"] is not None
+    iam.delete_role_policy(RoleName=name, PolicyName="own")
+    iam.delete_role(RoleName=name)
+    assert error(session.client("sagemaker").list_models)[0] == "AccessDeniedException"
+
+
 class TestAssumeRole:
     @pytest.mark.parametrize("name", ["SegdeckSandboxRole", "none-such"])
     def test_no_trust(self, sandbox: Sandbox, name: str) -> None:
