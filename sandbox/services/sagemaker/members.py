@@ -88,7 +88,7 @@ TRAINING_JOB = _supported(
     StoppingCondition.MaxRuntimeInSeconds StoppingCondition.MaxWaitTimeInSeconds
     StoppingCondition.MaxPendingTimeInSeconds
     EnableNetworkIsolation EnableInterContainerTrafficEncryption EnableManagedSpotTraining
-    ProfilerConfig.S3OutputPath ProfilerConfig.DisableProfiler
+    DebugHookConfig.S3OutputPath ProfilerConfig.S3OutputPath ProfilerConfig.DisableProfiler
     RetryStrategy.MaximumRetryAttempts
     """,
     only={
@@ -100,7 +100,10 @@ TRAINING_JOB = _supported(
         "AlgorithmSpecification.ContainerArguments": "remove it, as the sandbox runs the image's own program",
         "AlgorithmSpecification.ContainerEntrypoint": "remove it, as the sandbox runs the image's own program",
         "CheckpointConfig": "remove it, as the sandbox stores no checkpoints",
-        "DebugHookConfig": _NO_DEBUGGER,
+        # Version 2 of the SageMaker SDK sends DebugHookConfig with nothing but a path: nothing is collected then.
+        "DebugHookConfig.CollectionConfigurations": _NO_DEBUGGER,
+        "DebugHookConfig.HookParameters": _NO_DEBUGGER,
+        "DebugHookConfig.LocalPath": _NO_DEBUGGER,
         "DebugRuleConfigurations": _NO_DEBUGGER,
         "ExperimentConfig": "remove it, as the sandbox has no experiments",
         "InputDataConfig.DataSource.DatasetSource": _FROM_S3,

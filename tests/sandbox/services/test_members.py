@@ -319,6 +319,16 @@ def test_features_switched_off_are_accepted(sagemaker: Any) -> None:
     assert sagemaker.describe_training_job(TrainingJobName="all-off")["RoleArn"] == ROLE
 
 
+def test_debugger_of_the_sdk(sagemaker: Any) -> None:
+    """Version 2 of the SageMaker SDK sends a hook without collections, which is kept; collections are refused."""
+    hook = {"S3OutputPath": f"s3://{BUCKET}/out", "CollectionConfigurations": []}
+    sagemaker.create_training_job(TrainingJobName="hooked", DebugHookConfig=hook, **JOB)
+    assert sagemaker.describe_training_job(TrainingJobName="hooked")["DebugHookConfig"] == hook
+    collecting = {**hook, "CollectionConfigurations": [{"CollectionName": "losses"}]}
+    with pytest.raises(ClientError, match=r"does not support DebugHookConfig\.CollectionConfigurations"):
+        sagemaker.create_training_job(TrainingJobName="collecting", DebugHookConfig=collecting, **JOB)
+
+
 class TestReferences:
     @pytest.mark.parametrize(
         ("role", "words"),
