@@ -238,8 +238,8 @@ def _report(outcome: SegmentOutcome, request: BatchRequest, as_json: bool) -> No
         for row in outcome.done:
             write(_line(row))
     for row in outcome.done:
-        for problem in row["problems"]:
-            say(f"{row['path']}: {problem}")
+        for note in (*row["notes"], *row["problems"]):
+            say(f"{row['path']}: {note}")
     for row in outcome.failed:
         print_error(
             row["what"], row["why"], row["todo"], _log_line(row.get("log_url", "")), where=row["path"]

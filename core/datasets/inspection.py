@@ -143,7 +143,7 @@ def _inspect_image(data: bytes, path: str, problems: list[DataProblem]) -> _Imag
 def _form(image: DecodedImage, path: str) -> list[DataProblem]:
     """Return problems with the format and pixel type of a readable image."""
     if image.format not in ("JPEG", "MPO"):
-        return [problem("photo_not_jpeg", path, f"The image is {image.format}.")]
+        return [problem("photo_not_jpeg", path, " ".join((f"The image is {image.format}.", *image.notes)))]
     if not path.lower().endswith((".jpg", ".jpeg")):
         return [problem("photo_not_jpeg", path, "It is a JPEG file, but its name does not end in .jpg.")]
     if image.mode not in ("RGB", "L"):

@@ -16,11 +16,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
-from PIL.TiffImagePlugin import TiffImageFile
 
 from core.errors import ImageError
 from core.imaging.pixel_budget import PIXELS, OnWait
 from core.imaging.pixels import bytes_per_pixel, is_gray, to_8_bit
+from core.imaging.tiff import TiffHeader, check_readable, is_tiff, read_header, read_image
 
 # Pillow warns about unusual metadata that does not matter here; real problems raise errors. Set once at import,
 # because `warnings.catch_warnings` is not thread-safe.
@@ -29,6 +29,9 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "SGI", "PCX")
 """Pillow's formats that are tried, in this order. Not included: formats that run other programs (EPS), that have no
 signature (TGA), or that do not hold photographic images."""
+
+READS_BANDS = (0, 1, 2)
+"""Photometric interpretations of a TIFF in which each band is a color or gray value (TIFF 6.0)."""
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 6_291_456
@@ -42,9 +45,6 @@ JPEG_MAX_SIDE = 65_500
 
 QUALITY = 92
 LOWER_QUALITIES = (85, 75, 60)
-NEW_SUBFILE_TYPE = 254
-"""TIFF tag (TIFF 6.0, section 8). Bit 0: this page is a reduced-resolution copy of another."""
-
 UPRIGHT = 1
 TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -80,9 +80,10 @@ class DecodedImage:
     name:   the file name, for messages.
     pixels: 8 bit, upright, without metadata: RGB, or L where the file is gray, which takes a quarter of the memory.
     format: the file's format as Pillow names it, such as `JPEG`.
-    mode:   the file's pixel type as Pillow names it, such as `CMYK`.
+    mode:   the file's pixel type as Pillow names it, such as `CMYK`; of a TIFF that rasterio reads, `4 x uint16`.
     jpeg:   the file's own bytes where it is an upright RGB JPEG, which can be sent unchanged; else None.
     orientation: EXIF orientation of the file, 1 to 8; 1 is upright.
+    notes:  sentences on what was changed or left out to get 8-bit colors, such as bands, range and transparency.
     """
 
     name: str
@@ -91,6 +92,7 @@ class DecodedImage:
     mode: str
     jpeg: bytes | None
     orientation: int = UPRIGHT
+    notes: tuple[str, ...] = ()
 
     @property
     def image(self) -> Image.Image:
@@ -144,24 +146,20 @@ def open_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Decod
     header, before any pixel is decoded. Raises ImageError where the file is empty, not an image, truncated, animated,
     has several pages, or has more than `max_pixels` pixels.
     """
-    image = _open(data, name)
-    _check_size(image, name, max_pixels)
-    _check_single(image, name)
-    form, mode = image.format or "", image.mode
-    with PIXELS.share(_decode_bytes(image), name):
-        _load(image, name)
-        orientation = _orientation(image)
+    file = _open(data, name)
+    _check_size(file, name, max_pixels)
+    _check_single(file, name)
+    with PIXELS.share(file.decode_bytes, name):
+        image, orientation, notes = _decode(file)
         transpose = TRANSPOSES.get(orientation)
-        own_bytes = data if (form, mode, transpose) == ("JPEG", "RGB", None) else None
+        own_bytes = data if (file.format, file.mode, transpose) == ("JPEG", "RGB", None) else None
         try:
-            pixels = to_8_bit(image, full_range=form == "PNG")
-            del image  # free its memory before the upright copy is made
-            if transpose is not None:
-                pixels = pixels.transpose(transpose)
+            pixels = image if transpose is None else image.transpose(transpose)
+            del image
         except Exception as error:
             raise _damaged(name, error) from error
         pixels.info = {}  # files made from the image must not contain its location and time
-        return DecodedImage(name, pixels, form, mode, own_bytes, orientation)
+        return DecodedImage(name, pixels, file.format, file.mode, own_bytes, orientation, notes)
 
 
 @contextmanager
@@ -176,10 +174,10 @@ def image_share(
 
     Raises ImageError like `open_image` for the header, and where the image needs more than the whole budget.
     """
-    image = _open(data, name)
-    _check_size(image, name, max_pixels)
-    size = max(_decode_bytes(image), (_kept_bytes(image) + extra) * image.width * image.height)
-    del image
+    file = _open(data, name)
+    _check_size(file, name, max_pixels)
+    size = max(file.decode_bytes, (file.kept_bytes + extra) * file.width * file.height)
+    del file
     with PIXELS.share(size, name, on_wait=on_wait):
         yield
 
@@ -187,12 +185,12 @@ def image_share(
 @contextmanager
 def mask_share(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Iterator[None]:
     """Hold the memory to decode a mask and convert and count its class ids. Raises ImageError like `image_share`."""
-    image = _open(data, name)
-    _check_size(image, name, max_pixels)
+    file = _open(data, name)
+    _check_size(file, name, max_pixels)
     # The decoded mask, its array, the ids, and the renumbered ids; a color mask is converted to RGB in between.
-    per_pixel = 2 * bytes_per_pixel(image.mode) + (2 if is_gray(image.mode) or image.mode == "P" else 6)
-    size = per_pixel * image.width * image.height
-    del image
+    per_pixel = 2 * file.native_bytes + (2 if file.gray or file.mode == "P" else 6)
+    size = per_pixel * file.width * file.height
+    del file
     with PIXELS.share(size, name):
         yield
 
@@ -283,12 +281,13 @@ def open_mask(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> NDArra
 
     Raises ImageError like `open_image`, and for files that cannot hold class ids: color images, JPEG and WebP.
     """
-    image = _open(data, name)
-    _check_size(image, name, max_pixels)
-    _check_single(image, name)
-    if image.mode not in ("1", "L", "P") or image.format in ("JPEG", "WEBP"):
+    file = _open(data, name)
+    _check_size(file, name, max_pixels)
+    _check_single(file, name)
+    image = file.image
+    if image is None or image.mode not in ("1", "L", "P") or image.format in ("JPEG", "WEBP"):
         raise ImageError(
-            f"{name} is not a mask: it is {image.format} with {image.mode} pixels.",
+            f"{name} is not a mask: it is {file.format} with {file.mode} pixels.",
             why="A mask holds one class id per pixel, as a palette index or gray value, in a lossless format.",
             todo="Save it as an 8-bit indexed or grayscale PNG.",
         )
@@ -329,13 +328,89 @@ def mask_upright(labels: NDArray[np.uint8], size: tuple[int, int], orientation: 
     return rotate_upright(labels, orientation) if as_stored else labels
 
 
-def _open(data: bytes, name: str) -> Image.Image:
+@dataclass(frozen=True, slots=True, eq=False)
+class _File:
+    """A file whose header has been read.
+
+    image: opened by Pillow, not decoded; None for a TIFF that rasterio reads.
+    tiff:  the header of a TIFF; None for other formats.
+    """
+
+    data: bytes
+    name: str
+    image: Image.Image | None
+    tiff: TiffHeader | None = None
+
+    @property
+    def width(self) -> int:
+        """Return the width as stored, in pixels."""
+        return self._header.size[0]
+
+    @property
+    def height(self) -> int:
+        """Return the height as stored, in pixels."""
+        return self._header.size[1]
+
+    @property
+    def mode(self) -> str:
+        """Return the pixel type as Pillow names it, or bands and number type, such as `4 x uint16`."""
+        return self._header.mode
+
+    @property
+    def format(self) -> str:
+        """Return the format as Pillow names it."""
+        return "TIFF" if self.image is None else self.image.format or ""
+
+    @property
+    def gray(self) -> bool:
+        """Return whether opaque pixels become gray."""
+        if self.image is None:
+            return self.tiff is not None and self.tiff.color_bands == 1
+        return is_gray(self.image.mode)
+
+    @property
+    def transparent(self) -> bool:
+        """Return whether the file may have transparent pixels; those of a TIFF by rasterio stay gray or RGB."""
+        return self.image is not None and self.image.has_transparency_data
+
+    @property
+    def native_bytes(self) -> int:
+        """Return the bytes of a pixel as the decoder returns it."""
+        if self.image is None and self.tiff is not None:
+            return self.tiff.bytes_per_pixel
+        return bytes_per_pixel(self.mode)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Return the bytes that a pixel takes in a DecodedImage."""
+        return 1 if self.gray and not self.transparent else 4
+
+    @property
+    def decode_bytes(self) -> int:
+        """Return the most memory that `open_image` takes.
+
+        That is the file's pixels and the converted ones, or these and their upright copy.
+        """
+        kept = self.kept_bytes
+        converted = 0 if self.mode in ("L", "RGB") and not self.transparent else kept
+        return max(self.native_bytes + converted, 2 * kept) * self.width * self.height
+
+    @property
+    def _header(self) -> Image.Image | TiffHeader:
+        header = self.image or self.tiff
+        assert header is not None  # noqa: S101  # for the type checker: one of them is given
+        return header
+
+
+def _open(data: bytes, name: str) -> _File:
     """Read the header with the first format that accepts it.
 
     `Image.open` is not used: its pixel limit is global to the process, and warns before it refuses.
     """
     if not data:
         raise ImageError(f"{name} is empty.", why="The file has 0 bytes.", todo="Choose the file again.")
+    if is_tiff(data):
+        return _open_tiff(data, name)
     Image.preinit()  # the most common formats
     start = data[:16].ljust(16, b"\0")  # some signature checks do not check the length
     for form in FORMATS:
@@ -345,12 +420,78 @@ def _open(data: bytes, name: str) -> Image.Image:
         if accept is not None and accept(start) is not True:
             continue
         try:
-            return factory(io.BytesIO(data), name)
+            return _File(data, name, factory(io.BytesIO(data), name))
         except Image.DecompressionBombError as error:
             raise _too_large(name, str(error)) from error
         except Exception as error:
             raise _damaged(name, error) from error
     raise _unknown(data, name)
+
+
+def _open_tiff(data: bytes, name: str) -> _File:
+    """Read the header of a TIFF, with Pillow where it keeps all values."""
+    try:
+        header = read_header(data)
+    except ValueError as error:
+        raise _damaged(name, error) from error
+    if header.pillow_is_exact:
+        if "TIFF" not in Image.OPEN:
+            Image.init()
+        try:
+            return _File(data, name, Image.OPEN["TIFF"][0](io.BytesIO(data), name), header)
+        except Image.DecompressionBombError as error:
+            raise _too_large(name, str(error)) from error
+        except Exception:  # noqa: BLE001,S110  # Pillow raises any exception; rasterio reads more layouts
+            pass
+    check_readable(header, name)
+    return _File(data, name, None, header)
+
+
+def _decode(file: _File) -> tuple[Image.Image, int, tuple[str, ...]]:
+    """Return the image in 8 bits as stored, its EXIF orientation, and notes. Raises ImageError."""
+    image, tiff = file.image, file.tiff
+    if image is not None:
+        try:
+            image.load()
+        except Image.DecompressionBombError as error:
+            raise _too_large(file.name, str(error)) from error
+        except Exception as error:
+            if tiff is None:
+                raise _damaged(file.name, error) from error
+            return _decode_tiff(file, tiff, error)
+        orientation = _orientation(image)
+        try:
+            pixels, notes = to_8_bit(image, full_range=file.format == "PNG")
+        except Exception as error:
+            raise _damaged(file.name, error) from error
+        return pixels, orientation, (*_page_notes(tiff), *notes)
+    assert tiff is not None  # noqa: S101  # for the type checker
+    return _decode_tiff(file, tiff, None)
+
+
+def _decode_tiff(
+    file: _File, tiff: TiffHeader, first: Exception | None
+) -> tuple[Image.Image, int, tuple[str, ...]]:
+    """Decode a TIFF with rasterio. first: why Pillow could not decode it, which is reported if neither can."""
+    if first is not None:
+        check_readable(tiff, file.name)
+    try:
+        image, notes = read_image(file.data, tiff)
+    except Exception as error:
+        raise _damaged(file.name, first or error) from error
+    return image, tiff.orientation, (*_mask_page_notes(tiff), *notes)
+
+
+def _page_notes(tiff: TiffHeader | None) -> tuple[str, ...]:
+    if tiff is None:
+        return ()
+    bands = tiff.band_note if tiff.photometric in READS_BANDS else ""
+    notes = (f"TIFF of {tiff.mode}: {bands}.",) if bands else ()
+    return (*notes, *_mask_page_notes(tiff))
+
+
+def _mask_page_notes(tiff: TiffHeader) -> tuple[str, ...]:
+    return ("The TIFF's internal mask was not applied.",) if tiff.has_mask_page else ()
 
 
 def _unknown(data: bytes, name: str) -> ImageError:
@@ -379,8 +520,8 @@ def _too_large(name: str, why: str) -> ImageError:
     )
 
 
-def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
-    width, height = image.size
+def _check_size(file: _File, name: str, max_pixels: int) -> None:
+    width, height = file.width, file.height
     if width < 1 or height < 1:
         raise ImageError(
             f"{name} is {width} x {height} pixels.", todo="Choose an image with at least one pixel."
@@ -389,13 +530,13 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
         raise _too_large(name, f"It is {width:,} x {height:,} pixels; the limit is {max_pixels:,} in total.")
 
 
-def _check_single(image: Image.Image, name: str) -> None:
+def _check_single(file: _File, name: str) -> None:
     try:
-        several = _several(image)
+        several = _several(file)
     except Exception as error:
         raise _damaged(name, error) from error
     if several:
-        kind = "has several pages" if image.format == "TIFF" else "is animated"
+        kind = "has several pages" if file.format == "TIFF" else "is animated"
         raise ImageError(
             f"{name} {kind}.",
             why="A model segments one image at a time.",
@@ -403,23 +544,15 @@ def _check_single(image: Image.Image, name: str) -> None:
         )
 
 
-def _several(image: Image.Image) -> bool:
+def _several(file: _File) -> bool:
     """Return whether the file holds more than one image.
 
-    A phone's JPEG with a second view (`MPO`) counts as one image, as do a TIFF's smaller copies of the same image.
+    A phone's JPEG with a second view (`MPO`) counts as one image, as do a TIFF's smaller copies of the
+    same image, and the mask of its pixels without data.
     """
-    if not getattr(image, "is_animated", False) or image.format == "MPO":
-        return False
-    if not isinstance(image, TiffImageFile):
-        return True
-    several = any(not _is_smaller_copy(image, page) for page in range(1, image.n_frames))
-    image.seek(0)
-    return several
-
-
-def _is_smaller_copy(image: TiffImageFile, page: int) -> bool:
-    image.seek(page)
-    return bool(image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & 1)
+    if file.tiff is not None:
+        return file.tiff.several_images
+    return bool(getattr(file.image, "is_animated", False)) and file.format != "MPO"
 
 
 def _load(image: Image.Image, name: str) -> None:
@@ -448,21 +581,6 @@ def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _decode_bytes(image: Image.Image) -> int:
-    """Return the most memory that `open_image` takes, by the header.
-
-    That is the file's pixels and the converted ones, or these and their upright copy.
-    """
-    native, kept = bytes_per_pixel(image.mode), _kept_bytes(image)
-    converted = 0 if image.mode in ("L", "RGB") and not image.has_transparency_data else kept
-    return max(native + converted, 2 * kept) * image.width * image.height
-
-
-def _kept_bytes(image: Image.Image) -> int:
-    """Return the bytes that a pixel takes in a DecodedImage."""
-    return 1 if is_gray(image.mode) and not image.has_transparency_data else 4
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:

@@ -21,6 +21,10 @@ BLOCK = 1 << 20
 """Pixels that are converted at once."""
 
 GRAY = ("1", "L")
+OPAQUE = 255
+
+TRANSPARENT = "Transparent pixels were composited on white."
+"""The note on an image with transparent pixels."""
 
 
 def row_blocks(height: int, width: int) -> Iterator[slice]:
@@ -41,8 +45,8 @@ def is_gray(mode: str) -> bool:
     return mode in GRAY or mode.startswith("I") or mode == "F"
 
 
-def to_8_bit(image: Image.Image, *, full_range: bool) -> Image.Image:
-    """Return the image as RGB, or as L if it is gray, which takes a quarter of the memory.
+def to_8_bit(image: Image.Image, *, full_range: bool) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return the image as RGB, or as L if it is gray, which takes a quarter of the memory; and notes on changes.
 
     An image that already is RGB or L is returned unchanged.
 
@@ -53,12 +57,24 @@ def to_8_bit(image: Image.Image, *, full_range: bool) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         return _gray(image, full_range=full_range)
     if image.mode == "LAB":
-        return _by_rows(image, "RGB", _from_lab)
+        return _by_rows(image, "RGB", _from_lab), ()
     if image.has_transparency_data:
-        return _by_rows(image, "RGB", _on_white)
+        return _composited(image)
     if image.mode in GRAY:
-        return image if image.mode == "L" else image.convert("L")
-    return image if image.mode == "RGB" else image.convert("RGB")
+        return (image if image.mode == "L" else image.convert("L")), ()
+    return (image if image.mode == "RGB" else image.convert("RGB")), ()
+
+
+def _composited(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return the image on white, and a note if any pixel is transparent."""
+    converted = Image.new("RGB", image.size)
+    transparent = False
+    for rows, block in _blocks(image):
+        upper = block.convert("RGBA")
+        transparent = transparent or bool((np.asarray(upper.getchannel("A")) < OPAQUE).any())
+        background = Image.new("RGBA", upper.size, "white")
+        converted.paste(Image.alpha_composite(background, upper).convert("RGB"), (0, rows.start))
+    return converted, (TRANSPARENT,) if transparent else ()
 
 
 def _by_rows(image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
@@ -77,20 +93,19 @@ def _blocks(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
     )
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    upper = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), upper).convert("RGB")
-
-
-def _gray(image: Image.Image, *, full_range: bool) -> Image.Image:
-    """Return gray values of any type as L."""
+def _gray(image: Image.Image, *, full_range: bool) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return gray values of any type as L, and a note on their range, unless the file format defines it."""
     low, high, integers = _range(image)
     if integers and low >= 0 and high <= 65535:
         bits = 16 if full_range else next(bits for bits in SENSOR_BITS if high < 1 << bits)
-        return _by_rows(image, "L", lambda block: _integers_to_8_bit(block, (1 << bits) - 1))
+        top = (1 << bits) - 1
+        note = () if full_range else (f"Gray values were scaled from 0..{top}.",)
+        return _by_rows(image, "L", lambda block: _integers_to_8_bit(block, top)), note
+    rule = "stretched"
     if low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    return _by_rows(image, "L", lambda block: _floats_to_8_bit(block, low, high))
+        low, high, rule = 0.0, 1.0, "scaled"
+    note = (f"Gray values were {rule} from {low:g}..{high:g}.",)
+    return _by_rows(image, "L", lambda block: _floats_to_8_bit(block, low, high)), note
 
 
 def _range(image: Image.Image) -> tuple[float, float, bool]:

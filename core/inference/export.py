@@ -157,6 +157,7 @@ def summary(of: ExportResult) -> dict[str, Any]:
     return {
         "image": of.photo.name,
         "photo": {"width": of.photo.width, "height": of.photo.height},
+        "notes": list(of.photo.notes),
         "model_saw": {"width": inference.image.width, "height": inference.image.height},
         "endpoint": inference.endpoint,
         "accept": inference.accept,

@@ -91,6 +91,8 @@ def show_image(inference: InferenceTask, mask: InputFile | None = None) -> Segme
         return None
     viewer(result.frame if mask is None else ground_truth.frame(inference, result, mask), key="viewer")
     st.caption(_facts(result))
+    for note in result.notes:
+        st.caption(f":material/info: {messages.plain(note)}")
     for problem in result.inference.segmentation.problems:
         st.warning(messages.plain(problem), icon=":material/warning:")
     return result

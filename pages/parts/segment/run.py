@@ -82,6 +82,7 @@ class SegmentResult:
     thumbnail:      JPEG, the mask laid over the image.
     areas:          of the classes, on the mask at the image's original size.
     render_seconds: how long it took to make the frame.
+    notes:          on how the image was decoded, such as the bands of a TIFF.
     """
 
     inference: Inference
@@ -89,6 +90,7 @@ class SegmentResult:
     thumbnail: bytes
     areas: tuple[ClassArea, ...]
     render_seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def response_bytes(self) -> int:
@@ -245,12 +247,13 @@ def _segment(
 class _Prepared:
     """What is kept of an image while the endpoint is at work: no memory is reserved for it then.
 
-    image: to be sent; shown: for the viewer; thumbnail: RGB.
+    image: to be sent; shown: for the viewer; thumbnail: RGB; notes: on how the image was decoded.
     """
 
     image: EncodedImage
     shown: EncodedImage
     thumbnail: Image.Image
+    notes: tuple[str, ...]
 
 
 def _prepare(task: InferenceTask) -> _Prepared:
@@ -261,7 +264,7 @@ def _prepare(task: InferenceTask) -> _Prepared:
         thumbnail = shrunk(photo.pixels, cached.THUMBNAIL)
         task.thumbnail = cached.thumbnail_of(thumbnail)
         image = encode(photo, fit=fit)
-        prepared = _Prepared(image, preview(photo) if image.reduced else image, thumbnail)
+        prepared = _Prepared(image, preview(photo) if image.reduced else image, thumbnail, photo.notes)
         del photo  # before its memory is given back
         return prepared
 
@@ -275,7 +278,7 @@ def _render(task: InferenceTask, prepared: _Prepared, inference: Inference) -> S
     with photo_labels(inference, task.image.name, bytes_per_pixel=2, on_stage=task.set_stage) as labels:
         rows = areas(inference.segmentation, labels=labels)
         del labels  # before its memory is given back
-    return SegmentResult(inference, frame, thumbnail, rows, seconds)
+    return SegmentResult(inference, frame, thumbnail, rows, seconds, prepared.notes)
 
 
 def _masked(thumbnail: Image.Image, inference: Inference) -> bytes:
