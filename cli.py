@@ -36,7 +36,7 @@ from commands.inference_options import endpoint_to_invoke, make_folder, parse_fi
 from commands.memory import limit_memory
 from core.errors import CoreError, ModelError, SettingsError
 from core.settings import PROJECT, Settings
-from core.text import plural
+from core.text import listing, plural
 
 if TYPE_CHECKING:
     from core.inference.batch import BatchRequest
@@ -145,7 +145,7 @@ def segment(
         raise typer.BadParameter("Choose one of --resume and --overwrite.", param_hint="--resume")
     with reporting(debug):
         limit_memory()
-        paths, missing = find_images(images)
+        paths, missing, skipped = find_images(images)
         make_folder(out)
         with connected() as clients:
             from core.aws.runtime import invoker
@@ -155,6 +155,8 @@ def segment(
             request = BatchRequest(
                 info.name, info.classes, format_, palette, opacity, fit, out, overwrite, inputs, resume
             )
+            if skipped:
+                say(f"Skipped results, subfolders and files that are not images: {listing(skipped)}.")
             outcome = SegmentOutcome(failed=[_failure(name, error) for name, error in missing])
             if resume and (parts := remove_partial_files(out)):
                 say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {out}.")

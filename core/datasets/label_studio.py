@@ -24,12 +24,13 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets.matching import IMAGE_SUFFIXES, files_below, stem
+from core.datasets.matching import files_below, stem
 from core.datasets.names import colors_of, find_names
 from core.datasets.source import CLASSES_FILE
 from core.errors import InputError
 from core.imaging.classes import IGNORE, Classes
 from core.imaging.image import open_mask
+from core.imaging.suffixes import IMAGE_SUFFIXES
 from core.local_files import read_regular
 from core.render.masks import mask_png
 from core.strict_json import parse_json

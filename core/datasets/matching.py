@@ -10,9 +10,8 @@ from unicodedata import normalize
 from core.datasets.problems import DataProblem, problem
 from core.datasets.source import TRAIN, Sample, Split, Splitting
 from core.errors import InputError
+from core.text import listing, plural
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
-MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg", ".webp")
 MASK_NAME_ENDINGS = ("_mask", "_label", "_labels", "_gt", "_seg", "_annotation")
 """Endings that some programs add to a mask's name."""
 
@@ -50,13 +49,26 @@ def stem(path: str) -> str:
 
 
 def by_stem(root: Path, folder: str, suffixes: tuple[str, ...]) -> tuple[dict[str, str], list[DataProblem]]:
-    """Return name in the folder, without suffix -> path below the root; and problems with duplicates and links."""
+    """Return name in the folder, without suffix -> path below the root; and problems.
+
+    Problems are duplicates, links to folders, and files with other suffixes, which are skipped.
+    """
     by_name: dict[str, str] = {}
     problems = [
         problem("link_left_out", f"{folder}/{path}", "It is a link to a folder; its content is skipped.")
         for path in linked_folders(root / folder)
     ]
-    for path in files_below(root / folder, suffixes):
+    files = files_below(root / folder)
+    skipped = [path for path in files if not path.lower().endswith(suffixes)]
+    if skipped:
+        message = (
+            f"{plural(len(skipped), 'file')} without one of the suffixes {', '.join(suffixes)} skipped: "
+            f"{listing(skipped)}."
+        )
+        problems.append(problem("file_left_out", folder, message))
+    for path in files:
+        if not path.lower().endswith(suffixes):
+            continue
         name, whole = stem(path), f"{folder}/{path}"
         if name in by_name:
             first = by_name[name].rpartition("/")[2]

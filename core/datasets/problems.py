@@ -101,6 +101,7 @@ RULES: dict[str, ProblemRule] = {
         "warning", "Add the missing list, or change the validation split and split seed."
     ),
     "link_left_out": ProblemRule("warning", "Links to folders can form a loop. Replace the link with the folder."),
+    "file_left_out": ProblemRule("note", "If one of them belongs to the dataset, save it in a supported format."),
     "not_listed": ProblemRule("note", "Add their names to a list to use them."),
     "classes_unnamed": ProblemRule("note", "Put a classes.txt next to the folders: one name per line, in id order."),
     "channel": ProblemRule("error", "Correct the objects in S3 below this URI."),

@@ -23,8 +23,6 @@ from core.datasets import ground_truth
 from core.datasets.label_map import LabelMap, read_label_map
 from core.datasets.label_studio import NAME, LabelStudioExportError, layers_in
 from core.datasets.matching import (
-    IMAGE_SUFFIXES,
-    MASK_SUFFIXES,
     assign_splits,
     by_stem,
     files_below,
@@ -39,6 +37,7 @@ from core.datasets.source import SPLITS, Dataset, Kind, Split, Splitting
 from core.errors import InputError
 from core.imaging.classes import Color
 from core.imaging.image import FORMATS
+from core.imaging.suffixes import IMAGE_SUFFIXES, MASK_SUFFIXES
 from core.local_files import open_regular, read_regular, read_text, reason
 from core.text import listing
 from core.training.hyperparameters import Severity

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
@@ -18,11 +18,11 @@ from core.datasets.source import VALIDATION, Dataset, Names, Split
 from core.errors import ImageError, InputError
 from core.imaging.counting import remap
 from core.imaging.image import open_mask
-from core.inference.batch import IMAGE_SUFFIXES, printable
+from core.imaging.suffixes import IMAGE_SUFFIXES, LOSSLESS_MASK_SUFFIXES
+from core.inference.batch import printable
 from core.local_files import read_regular, read_text, reason
 from core.text import listing, plural
 
-MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 MASK_NAME_ENDINGS = ("", "_mask", "_truth", "_label", "_labels", "_gt", "_annotation")
 """What the name of a mask may have after that of its image."""
 
@@ -102,15 +102,16 @@ def pair_up(images: Iterable[str], masks: Iterable[str], only: Sequence[str] | N
 def pairs_in(
     image_folder: Path, mask_folder: Path, only: Sequence[str] | None = None, names: Names | None = None
 ) -> tuple[list[LabeledImage], Pairing]:
-    """Return the pairs of two folders, or of one that holds both; subfolders are skipped. Raises InputError."""
-    images, ground_truths = _files(image_folder, IMAGE_SUFFIXES), _files(mask_folder, MASK_SUFFIXES)
+    """Return the pairs of two folders, or of one that holds both, and notes on what is skipped. Raises InputError."""
+    images, ground_truths = _files(image_folder, IMAGE_SUFFIXES), _files(mask_folder, LOSSLESS_MASK_SUFFIXES)
     if image_folder.resolve() == mask_folder.resolve():
         ground_truths = [
             path for path in ground_truths if is_mask(InputFile(path, partial(read_regular, Path(path))))
         ]
         images = [path for path in images if path not in set(ground_truths)]
     pairing = pair_up(images, ground_truths, only)
-    return _local(pairing.files, reader(names)), pairing
+    skipped = _skipped({image_folder, mask_folder}, {*images, *ground_truths})
+    return _local(pairing.files, reader(names)), replace(pairing, notes=(*pairing.notes, *skipped))
 
 
 def names_in_list(text: str) -> list[str]:
@@ -197,7 +198,7 @@ def ground_truth_files(files: Sequence[InputFile]) -> dict[str, InputFile]:
 
 def is_mask(file: InputFile) -> bool:
     """Return whether a file holds class ids: it has a mask's name, or is lossless and grayscale or indexed."""
-    if not file.name.lower().endswith(MASK_SUFFIXES):
+    if not file.name.lower().endswith(LOSSLESS_MASK_SUFFIXES):
         return False
     if _stem(file.name).lower().endswith(MASK_NAME_ENDINGS[1:]):
         return True
@@ -250,6 +251,19 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
         ) from error
     wanted = (path for path in entries if path.suffix.lower() in suffixes and not path.name.startswith("."))
     return [str(path) for path in wanted if not path.is_dir()]
+
+
+def _skipped(folders: Iterable[Path], read: Set[str]) -> tuple[str, ...]:
+    """Return a note on the entries of the folders that are not read, if there are any; `read` are paths that are."""
+    names = [
+        f"{printable(entry.name)}{'/' if entry.is_dir() else ''}"
+        for folder in sorted(folders)
+        for entry in sorted(folder.iterdir())
+        if str(entry) not in read and not entry.name.startswith(".") and entry not in folders
+    ]
+    if not names:
+        return ()
+    return (f"Skipped subfolders, and files that are not images or masks: {listing(names)}.",)
 
 
 def _by_stem(paths: Iterable[str], kind: str) -> dict[str, str]:

@@ -57,6 +57,9 @@ TRANSPOSES = {
 }
 """EXIF `Orientation` (Exif 2.3, tag 274) -> the transposition that makes the image upright."""
 
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"hevc", b"msf1")
+"""Brands of HEIC files (ISO/IEC 23008-12, annex B)."""
+
 SWAPS_SIDES = (5, 6, 7, 8)
 """Orientations that swap width and height."""
 
@@ -378,7 +381,8 @@ class _File:
         """Return the bytes of a pixel as the decoder returns it."""
         if self.image is None and self.tiff is not None:
             return self.tiff.bytes_per_pixel
-        return bytes_per_pixel(self.mode)
+        # libheif's own copy of the pixels is there at the same time as Pillow's.
+        return bytes_per_pixel(self.mode) + (4 if self.format == "HEIF" else 0)
 
     @property
     def kept_bytes(self) -> int:
@@ -425,7 +429,30 @@ def _open(data: bytes, name: str) -> _File:
             raise _too_large(name, str(error)) from error
         except Exception as error:
             raise _damaged(name, error) from error
+    if is_heif(data):
+        return _open_heif(data, name)
     raise _unknown(data, name)
+
+
+def is_heif(data: bytes) -> bool:
+    """Return whether the file starts as an HEIC image does; AVIF has the same container, and Pillow reads it."""
+    return data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS
+
+
+def _open_heif(data: bytes, name: str) -> _File:
+    try:
+        from pillow_heif import HeifImageFile  # noqa: PLC0415 - the decoder is large, and few images need it
+    except ImportError as error:
+        raise ImageError(
+            f"{name} is an iPhone image (HEIC), which cannot be read here.",
+            why=f"The package pillow-heif is missing: {error}.",
+            todo="Install it with: pip install pillow-heif. Or save the image as JPEG.",
+        ) from error
+    try:
+        image: Image.Image = HeifImageFile(io.BytesIO(data), name)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise _damaged(name, ValueError(f"It is an iPhone image (HEIC). {error}")) from error
+    return _File(data, name, image)
 
 
 def _open_tiff(data: bytes, name: str) -> _File:
@@ -498,7 +525,7 @@ def _unknown(data: bytes, name: str) -> ImageError:
     starts = data[:16], data[:64].lstrip()
     kind = next((text for magic, text in SIGNATURES.items() if any(s.startswith(magic) for s in starts)), "")
     if data[4:8] == b"ftyp":
-        kind = "an iPhone image (HEIC)" if data[8:12] in (b"heic", b"heix", b"mif1") else "a video"
+        kind = "a video"
     return ImageError(
         f"{name} is not an image in a supported format.",
         why=f"It is {kind}." if kind else f"It starts with the bytes {data[:8].hex(' ')}.",
@@ -547,12 +574,12 @@ def _check_single(file: _File, name: str) -> None:
 def _several(file: _File) -> bool:
     """Return whether the file holds more than one image.
 
-    A phone's JPEG with a second view (`MPO`) counts as one image, as do a TIFF's smaller copies of the
+    A phone's image with further views (`MPO`, HEIF) counts as one image, as do a TIFF's smaller copies of the
     same image, and the mask of its pixels without data.
     """
     if file.tiff is not None:
         return file.tiff.several_images
-    return bool(getattr(file.image, "is_animated", False)) and file.format != "MPO"
+    return bool(getattr(file.image, "is_animated", False)) and file.format not in ("MPO", "HEIF")
 
 
 def _load(image: Image.Image, name: str) -> None:

@@ -13,21 +13,19 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.errors import InputError
 from core.escaping import json_bytes
 from core.imaging.classes import Classes
 from core.imaging.image import encode
+from core.imaging.suffixes import IMAGE_SUFFIXES
 from core.inference.export import BYTES_PER_PIXEL, SUFFIXES, Kind, file, result, summary, write_new
 from core.inference.invoke import Invoke, Want, segment
 from core.inference.pipeline import opened_photo
 from core.local_files import read_regular, reason
 from core.render.palette import table
 from core.strict_json import parse_json
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
-"""File types read from a folder; a file given by name may have any extension."""
 
 KINDS: tuple[Kind, ...] = ("mask", "overlay", "json")
 """Files written for each image, in this order: the JSON last, as the mark that it is done."""
@@ -77,9 +75,23 @@ class BatchRequest:
         }
 
 
-def find_images(arguments: Sequence[str]) -> tuple[list[Path], list[tuple[str, InputError]]]:
-    """Return the files that the arguments match, each once, in order; and the arguments that match none."""
+class FoundImages(NamedTuple):
+    """The files to segment.
+
+    paths:   each file once, in order.
+    missing: the arguments that match none, with the error.
+    skipped: files and subfolders of the folders that are not read, with a `/` after those of folders.
+    """
+
+    paths: list[Path]
+    missing: list[tuple[str, InputError]]
+    skipped: list[str]
+
+
+def find_images(arguments: Sequence[str]) -> FoundImages:
+    """Return the files that the arguments match, and what is missing or skipped."""
     images: dict[Path, Path] = {}
+    skipped: dict[str, None] = {}
     missing: list[tuple[str, InputError]] = []
     for argument in arguments:
         paths = _paths(argument)
@@ -87,7 +99,9 @@ def find_images(arguments: Sequence[str]) -> tuple[list[Path], list[tuple[str, I
             images.setdefault(path.resolve(), path)
         if not paths:
             missing.append((argument, _nothing(argument)))
-    return list(images.values()), missing
+        skipped |= dict.fromkeys(_skipped(argument))
+    read = set(map(str, images.values()))
+    return FoundImages(list(images.values()), missing, [path for path in skipped if path not in read])
 
 
 def segment_file(
@@ -236,6 +250,18 @@ def _paths(argument: str) -> list[Path]:
     if path.exists():
         return [path]
     return sorted(match for match in _matches(path) if not match.is_dir())
+
+
+def _skipped(argument: str) -> list[str]:
+    """Return the entries of a folder that are not read, without hidden ones."""
+    folder = Path(argument).expanduser()
+    if not folder.is_dir():
+        return []
+    return [
+        f"{entry}{'/' if entry.is_dir() else ''}"
+        for entry in sorted(folder.iterdir())
+        if not entry.name.startswith(".") and not _is_image(entry)
+    ]
 
 
 def _matches(pattern: Path) -> Iterator[Path]:

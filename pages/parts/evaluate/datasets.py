@@ -18,6 +18,7 @@ from core.endpoints.endpoint import EndpointInfo
 from core.errors import CoreError, InputError
 from core.evaluation.pairs import InputFile, LabeledImage, pairs_from_files, pairs_of
 from core.imaging.classes import Classes
+from core.imaging.suffixes import IMAGE_SUFFIXES, uploader_types
 from core.settings import Settings
 from core.training.defaults import SANDBOX_DATA
 from pages.parts import links, messages, state
@@ -164,7 +165,7 @@ def _read(folder: Path, part: str, called: str = "") -> LabeledDataset:
 def _files(settings: Settings) -> Load | None:
     files = st.file_uploader(
         FILES_HELP,
-        type=["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "zip"],
+        type=[*uploader_types(IMAGE_SUFFIXES), "zip"],
         accept_multiple_files=True,
         max_upload_size=settings.max_upload_bytes // 1_000_000,
         key=slots.LABELED_FILES,

@@ -12,6 +12,7 @@ from core.aws.connection import Connection
 from core.endpoints.endpoint import EndpointInfo
 from core.errors import CoreError
 from core.evaluation.pairs import InputFile, ground_truth_files
+from core.imaging.suffixes import IMAGE_SUFFIXES, uploader_types
 from core.settings import Settings
 from pages.parts import cached, messages
 from pages.parts.gallery.gallery import Tile, gallery
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 MOST_FILES = 24
 """Images at once: each is kept in memory, and its response may have 40 MB."""
-
-SUFFIXES = ["jpg", "jpeg", "jfif", "png", "webp", "tif", "tiff", "bmp", "gif", "avif", "jp2"]
-"""What the file dialog offers. `core.imaging.image` then goes by the content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def from_files(settings: Settings) -> Uploads:
         "**Drop images here** or choose files; to paste an image, click the box and press Ctrl+V. "
         f"Up to {MOST_FILES} at a time. Add a ground-truth mask with the same name (`bay.jpg` + `bay.png`) to get "
         "IoU.",
-        type=SUFFIXES,
+        type=uploader_types(IMAGE_SUFFIXES),
         accept_multiple_files=True,
         max_upload_size=settings.max_upload_bytes // 1_000_000,
         key=slots.UPLOADS,

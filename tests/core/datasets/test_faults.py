@@ -255,6 +255,11 @@ PLANTS = [
         lambda root: write(root / "SegmentationClass/extra.png", indexed(ids(0))),
         {"not_listed": [LISTS]},
     ),
+    Plant(
+        "other suffixes",
+        lambda root: write(root / "JPEGImages/notes.md", b"x"),
+        {"file_left_out": ["JPEGImages"]},
+    ),
     Plant("no names", lambda root: (root / "classes.txt").unlink(), {"classes_unnamed": ["voc"]}),
 ]
 

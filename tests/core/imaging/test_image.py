@@ -254,6 +254,27 @@ def test_smaller_copies_in_a_tiff_do_not_count() -> None:
     assert open_image(buffer.getvalue(), "cog.tif").image.size == (64, 64)
 
 
+@pytest.mark.parametrize("suffix", ["heic", "several"])
+def test_an_iphone_image_is_read(suffix: str) -> None:
+    """An HEIC image is read upright at its own size; of several images in it, the primary one."""
+    import pillow_heif
+
+    file = pillow_heif.from_pillow(scene(64, 48))
+    if suffix == "several":
+        file.add_from_pillow(Image.new("RGB", (64, 48), "black"))
+    buffer = io.BytesIO()
+    file.save(buffer, quality=95)
+    image = open_image(buffer.getvalue(), "IMG_0001.HEIC")
+    assert (image.width, image.height, image.format) == (64, 48, "HEIF")
+    assert np.abs(image.array().astype(int) - np.asarray(scene(64, 48))).mean() < 5
+
+
+def test_a_truncated_iphone_image_is_damaged() -> None:
+    """An HEIC file with only its header is an ImageError that names it."""
+    with pytest.raises(ImageError, match=r"IMG_0001\.HEIC is damaged or truncated"):
+        open_image(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(28), "IMG_0001.HEIC")
+
+
 def test_the_first_view_of_a_phones_jpeg_is_the_image() -> None:
     """A JPEG with a second view is not an animation: its first view is decoded, and encoded again."""
     data = saved(scene(64, 48), "MPO", save_all=True, append_images=[noise(64, 48)])

@@ -25,9 +25,25 @@ def names(paths: list[Path]) -> list[str]:
 
 
 def test_a_folder_is_searched_for_images(folder: Path) -> None:
-    """A folder gives its images in order, without results, other files and subfolders."""
-    found, missing = find_images([str(folder)])
-    assert (names(found), missing) == (["a.png", "b.JPG"], [])
+    """A folder gives its images in order, and names what is skipped: results, other files and subfolders."""
+    paths, missing, skipped = find_images([str(folder)])
+    assert (names(paths), missing) == (["a.png", "b.JPG"], [])
+    left_out = ["a_mask.png", "a_overlay.png", "a_truth.png", "notes.txt", "sub/"]
+    assert skipped == [f"{folder}/{name}" for name in left_out]
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".gif", ".avif", ".HEIC", ".jp2"])
+def test_every_readable_format_is_found_in_a_folder(tmp_path: Path, suffix: str) -> None:
+    """A folder gives images of every format that is read, by any of its suffixes, in any case."""
+    (tmp_path / f"a{suffix}").write_bytes(b"")
+    paths, _, skipped = find_images([str(tmp_path)])
+    assert (names(paths), skipped) == ([f"a{suffix}"], [])
+
+
+def test_a_skipped_file_that_is_also_given_by_name_is_not_skipped(folder: Path) -> None:
+    """A file given by name is read, whatever the folder that it is in skips."""
+    _, _, skipped = find_images([str(folder), str(folder / "notes.txt")])
+    assert f"{folder}/notes.txt" not in skipped
 
 
 def test_a_pattern_and_a_file_give_whatever_they_name(folder: Path) -> None:
@@ -45,7 +61,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder: Path) -> None:
 def test_each_file_is_taken_once(folder: Path) -> None:
     """A file that is given several times is used once, at its first position."""
     (folder / "link.jpg").symlink_to(folder / "b.JPG")
-    found, _ = find_images(
+    found, *_ = find_images(
         [str(folder / "b.JPG"), str(folder / "sub/../b.JPG"), str(folder / "link.jpg"), str(folder)]
     )
     assert names(found) == ["b.JPG", "a.png"]
@@ -57,7 +73,7 @@ def test_each_file_is_taken_once(folder: Path) -> None:
 def test_what_leads_to_nothing_is_told(tmp_path: Path, argument: str, said: str) -> None:
     """An argument that matches nothing is returned with the reason."""
     (tmp_path / "empty").mkdir()
-    found, [(name, error)] = find_images([str(tmp_path / argument)])
+    found, [(name, error)], _ = find_images([str(tmp_path / argument)])
     assert found == []
     assert name == str(tmp_path / argument)
     assert said in error.what
@@ -74,14 +90,14 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     (tmp_path / "sub/a.jpg").write_bytes(b"x")
     for name in ("one", "two"):
         (tmp_path / "sub" / name).symlink_to(tmp_path)
-    found, missing = find_images([f"{tmp_path}/**/*.jpg"])
+    found, missing, _ = find_images([f"{tmp_path}/**/*.jpg"])
     assert (found, missing) == ([tmp_path / "sub/a.jpg"], [])
 
 
 def test_a_pipe_is_told_for_what_it_is(tmp_path: Path) -> None:
     """A named pipe among images is found like them, and reading it fails with what it is."""
     os.mkfifo(tmp_path / "a.jpg")
-    found, _ = find_images([str(tmp_path)])
+    found, *_ = find_images([str(tmp_path)])
     order = BatchRequest("e", None, "mask", "model", 0.5, None, tmp_path / "out", False, frozenset())
     with pytest.raises(InputError, match="It is a named pipe"):
         segment_file(found[0], "a", order, lambda *_: None, {})  # type: ignore[arg-type]
