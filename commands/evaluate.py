@@ -131,7 +131,7 @@ def _pairs(
     from core.evaluation.pairs import pairs_in, read_list
 
     pairs, pairing = pairs_in(images, masks, None if list_ is None else read_list(list_), names)
-    return pairs, pairing.notes
+    return pairs, (*pairing.notes, *(names.notes if names else ()))
 
 
 def _names(path: Path | None) -> Names | None:

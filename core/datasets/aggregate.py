@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,13 @@ from core.datasets.problems import DataProblem, ordered, problem
 from core.datasets.report import ClassCount, LayoutReport
 from core.datasets.source import SPLITS, Dataset, Sample, Split
 from core.imaging.classes import IGNORE, MAX_CLASSES, Classes
-from core.text import listing
+from core.text import listing, plural
+
+MOST_EMPTY = 10
+"""Empty classes that are reported one by one."""
+
+SMALLEST_GAP = 5
+"""The smallest gap between class ids that is reported, in ids."""
 
 Tables = Mapping[Split, Mapping[int, int]]
 
@@ -38,6 +45,7 @@ def aggregate(source: Dataset, facts: Sequence[PairFacts]) -> LayoutReport:
         *_duplicates(facts),
         *_name_conflicts(source.samples),
         *_class_problems(source, classes, images),
+        *_stray_problems(source, ids, facts),
         *_split_problems(source, ids, images),
     ]
     return LayoutReport(
@@ -47,7 +55,9 @@ def aggregate(source: Dataset, facts: Sequence[PairFacts]) -> LayoutReport:
         classes=classes,
         named=source.names.classes is not None,
         class_ids=ids,
-        histogram=_histogram(classes, images, pixels),
+        histogram=_histogram(
+            None if _stray_ids(ids) and source.names.classes is None else classes, images, pixels
+        ),
         sizes=tuple(Counter((fact.width, fact.height) for fact in facts if fact.width).most_common()),
         label_tables=tables,
         problems=ordered(problems),
@@ -159,17 +169,24 @@ def _class_problems(source: Dataset, classes: Classes | None, images: NDArray[np
     if classes is None:
         message = "The dataset has no class names file, and the masks do not show how many classes there are."
         return [problem("classes_unnamed", path, message)]
-    problems = []
+    problems = [problem("names_note", path, note) for note in source.names.notes]
     if source.names.classes is None:
         message = (
             f"The dataset has no class names file; the masks have {len(classes)} classes: "
             f"{listing(list(classes.names))}."
         )
         problems.append(problem("classes_unnamed", path, message))
+    empty = [number for number in range(len(classes)) if not images[:, number].any()]
+    summarized = len(empty) > MOST_EMPTY
+    if summarized:
+        numbers = listing(_spans(empty))
+        problems.append(problem("class_empty", path, f"{len(empty)} classes are not in any mask: {numbers}."))
     for number, name in enumerate(classes.names):
         train, validation = (int(images[row, number]) for row in (0, 1))
         subject = f"Class {number} ({name})"
         if not train and not validation:
+            if summarized:
+                continue
             problems.append(problem("class_empty", path, f"{subject} is not in any mask."))
         elif not train:
             message = f"{subject} is only in validation masks ({validation})."
@@ -177,6 +194,43 @@ def _class_problems(source: Dataset, classes: Classes | None, images: NDArray[np
         elif not validation:
             message = f"{subject} is only in training masks ({train})."
             problems.append(problem("class_not_in_validation", path, message))
+    return problems
+
+
+def _spans(numbers: Sequence[int]) -> list[str]:
+    """Return sorted numbers as ranges, such as 3 and 12-76."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][-1] == number - 1:
+            spans[-1][1:] = [number]
+        else:
+            spans.append([number])
+    return ["-".join(map(str, span)) for span in spans]
+
+
+def _stray_ids(ids: Sequence[int]) -> tuple[int, ...]:
+    """Return the ids above a gap that has more ids than are below it: probably values that are not classes."""
+    for below, (before, after) in enumerate(pairwise(ids), 1):
+        if after - before - 1 >= max(SMALLEST_GAP, below):
+            return tuple(ids[below:])
+    return ()
+
+
+def _stray_problems(source: Dataset, ids: Sequence[int], facts: Sequence[PairFacts]) -> list[DataProblem]:
+    """Return a problem for each stray id of a dataset without class names, at the first mask that has it."""
+    if source.names.classes is not None or source.label_maps:
+        return []
+    problems = []
+    for stray in _stray_ids(ids):
+        masks = [fact for fact in facts if stray in fact.values]
+        pixels = sum(fact.counts[fact.values.index(stray)] for fact in masks)
+        others = f" in {len(masks):,} masks" if len(masks) > 1 else ""
+        last = max(number for number in ids if number < stray)
+        message = (
+            f"It has the value {stray} ({plural(pixels, 'pixel')}{others}), and no mask has {last + 1} to "
+            f"{stray - 1}: that makes {max(ids) + 1} classes."
+        )
+        problems.append(problem("class_stray", masks[0].sample.mask, message))
     return problems
 
 

@@ -30,7 +30,15 @@ from core.render.masks import mask_png
 from core.text import listing
 
 IMAGE_CODES = ("photo_not_jpeg", "photo_not_rgb", "photo_turned")
-MASK_CODES = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth", "mask_index", "mask_lying")
+MASK_CODES = (
+    "mask_rgb",
+    "mask_16bit",
+    "mask_nodata",
+    "mask_not_png",
+    "mask_low_depth",
+    "mask_index",
+    "mask_lying",
+)
 UNBOUNDED = 1 << 40
 QUALITY = 95
 
@@ -217,7 +225,7 @@ def write_pairs(
         data = read_regular(mask)
         if pair.mask == "rewritten":
             with mask_share(data, pair.sample.mask):
-                ids = read_ids(data, pair.sample.mask, colors)
+                ids = read_ids(data, pair.sample.mask, colors, nodata_as_ignore=True)
                 ids = rotate_upright(ids, orientation) if pair.rotate_mask else ids
                 data = mask_png(remap(ids, tables[split]) if split in tables else ids, classes.table())
                 del ids  # before its share of the memory budget is released

@@ -14,14 +14,18 @@ from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
 from core.datasets.masks import (
+    MOST_COLORS,
     UNKNOWN_COLOR,
     Colors,
     MaskCoding,
     MaskKind,
+    has_numbers,
     header,
     mask_kind,
+    number_kind,
     read_mask,
     unknown_colors,
+    values_without_data,
 )
 from core.datasets.problems import DataProblem, problem
 from core.datasets.source import Sample
@@ -162,6 +166,9 @@ def _mask(
             ids, coding = _ids(data, path, kind, colors)
             if coding == "color":
                 _check_colors(data, ids)
+            if coding == "nodata":
+                message = f"It holds {values_without_data(data)}, which are not class ids."
+                problems.append(problem("mask_nodata", path, message))
             counts, size = pixel_counts(ids), (ids.shape[1], ids.shape[0])
             del ids  # before its share of the memory budget is released
     except _FaultError as fault:
@@ -216,6 +223,8 @@ def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
     """Return what the mask's pixels are, and its file format as Pillow names it."""
     if not data:
         raise _FaultError("mask_unreadable", "The file is empty.")
+    if has_numbers(data):
+        return number_kind(data), "TIFF"
     try:
         image = header(data)
     except UnidentifiedImageError as error:  # its text has the address of an object in memory
@@ -231,11 +240,10 @@ def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
 
 def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArray[np.uint8], MaskCoding]:
     try:
-        return read_mask(data, path, colors)
+        return read_mask(data, path, colors, nodata_as_ignore=True)
     except ImageError as error:
-        if kind == "16 bit" and not is_truncated(data):
-            todo = "Export it again with class ids of 0 to 253, and 255 for pixels to ignore."
-            raise _FaultError("mask_16bit", _reason(error, path), todo=todo, fixable=False) from error
+        if kind in ("16 bit", "float") and not is_truncated(data):
+            raise _FaultError("mask_16bit", _reason(error, path), todo=error.todo, fixable=False) from error
         code = "mask_truncated" if is_truncated(data) else "mask_unreadable"
         raise _FaultError(code, _reason(error, path)) from error
 
@@ -244,13 +252,15 @@ def _check_colors(data: bytes, ids: NDArray[np.uint8]) -> None:
     unknown_pixels = int(np.count_nonzero(ids == UNKNOWN_COLOR))
     if unknown_pixels:
         colors, total = unknown_colors(data, ids)
-        shown = listing([f"{red},{green},{blue}" for red, green, blue in colors], total)
+        shown = listing([f"{red},{green},{blue}" for red, green, blue in colors], MOST_COLORS, total=total)
         raise _FaultError(
             "color_unknown", f"{unknown_pixels:,} pixels have colors that no class has: {shown}."
         )
 
 
 def _mask_form(coding: MaskCoding, kind: MaskKind, form: str, path: str, depth: int) -> list[DataProblem]:
+    if coding == "nodata":
+        return []  # reported with its values
     if coding == "palette":
         return [problem("mask_index", path, "Its palette indices are not the class ids of their colors.")]
     if coding == "gray":
@@ -260,6 +270,8 @@ def _mask_form(coding: MaskCoding, kind: MaskKind, form: str, path: str, depth: 
         return [problem("mask_rgb", path, "The mask is in color; each color is that of a class.")]
     if kind == "16 bit":
         return [problem("mask_16bit", path, "The mask has 16 bits per pixel.")]
+    if kind == "float":
+        return [problem("mask_16bit", path, "The mask has floating-point values.")]
     if form != "PNG" or not path.lower().endswith(".png"):
         return [problem("mask_not_png", path, f"The mask is {form}, with the name {_last(path)}.")]
     if depth in (1, 2, 4):

@@ -1,6 +1,7 @@
 """Decode class ids from all mask formats that annotation programs write.
 
-Only Pillow reads the files: other libraries convert palette indices to colors.
+Only Pillow reads indexed and color files: other libraries convert palette indices to colors. rasterio reads TIFFs
+with one band of more than 8 bits.
 """
 
 from __future__ import annotations
@@ -9,23 +10,26 @@ import io
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import ImageError
-from core.imaging.classes import Color
+from core.imaging.classes import IGNORE, Color
 from core.imaging.counting import pixel_counts, remap
 from core.imaging.image import FORMATS, MAX_PIXELS, open_mask
 from core.imaging.pixels import row_blocks
+from core.imaging.tiff import is_tiff, read_header, read_values
+from core.text import listing, plural
 
-MaskKind = Literal["ids", "colors", "16 bit", "lossy"]
+MaskKind = Literal["ids", "colors", "16 bit", "float", "lossy"]
 
-MaskCoding = Literal["index", "palette", "color", "gray"]
+MaskCoding = Literal["index", "palette", "color", "gray", "nodata"]
 """What encodes the class of a mask's pixels: their index; the palette color of their index, if it is the color of
-another class; their color; or their gray value, if a color mask is all gray."""
+another class; their color; their gray value, if a color mask is all gray; or their index, if some pixels have a value
+for no data instead, which became 255."""
 
 UNKNOWN_COLOR = 254
 """The id of colors without a class; never a class id, as there are at most 254 classes."""
@@ -54,6 +58,8 @@ def mask_kind(image: Image.Image) -> MaskKind:
         return "lossy"
     if image.mode in ("1", "L", "P"):
         return "ids"
+    if image.mode == "F":
+        return "float"
     return "16 bit" if image.mode.startswith("I") else "colors"
 
 
@@ -70,22 +76,48 @@ def header(data: bytes) -> Image.Image:
     return image
 
 
-def read_ids(data: bytes, name: str, colors: Colors) -> NDArray[np.uint8]:
+def has_numbers(data: bytes) -> bool:
+    """Return whether the file is a TIFF with one band of more than 8 bits, of any number type."""
+    if not is_tiff(data):
+        return False
+    try:
+        tiff = read_header(data)
+    except ValueError:  # the file is damaged; opening it as an image reports how
+        return False
+    return tiff.bands == 1 and tiff.bits > 8
+
+
+def number_kind(data: bytes) -> MaskKind:
+    """Return the kind of a mask for which `has_numbers` is true."""
+    return "float" if read_header(data).kind == "float" else "16 bit"
+
+
+def read_ids(data: bytes, name: str, colors: Colors, *, nodata_as_ignore: bool = False) -> NDArray[np.uint8]:
     """Return class ids, (H, W) uint8; see `read_mask`."""
-    return read_mask(data, name, colors)[0]
+    return read_mask(data, name, colors, nodata_as_ignore=nodata_as_ignore)[0]
 
 
-def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8], MaskCoding]:
+def read_mask(
+    data: bytes, name: str, colors: Colors, *, nodata_as_ignore: bool = False
+) -> tuple[NDArray[np.uint8], MaskCoding]:
     """Return class ids, (H, W) uint8, and how they are encoded; UNKNOWN_COLOR where a color has no class.
+
+    nodata_as_ignore: values that mark pixels without data become 255, and the coding is "nodata".
 
     Raises ImageError where the file does not contain class ids.
     """
     try:
+        if has_numbers(data):
+            return _by_value(
+                read_values(data), name, read_header(data).nodata, nodata_as_ignore=nodata_as_ignore
+            )
         image = header(data)
         kind = mask_kind(image)
         if kind == "ids":
             return _by_palette(image, open_mask(data, name), colors)
-        values = np.asarray(image if kind == "16 bit" or image.mode == "RGB" else image.convert("RGB"))
+        values = np.asarray(
+            image if kind in ("16 bit", "float") or image.mode == "RGB" else image.convert("RGB")
+        )
     except ImageError:
         raise
     except Exception as error:
@@ -102,13 +134,49 @@ def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8]
         )
     if kind == "colors":
         return _by_color(values, colors)
-    if int(values.max(initial=0)) > 255 or int(values.min(initial=0)) < 0:
+    return _by_value(values, name, None, nodata_as_ignore=nodata_as_ignore)
+
+
+def _by_value(
+    values: NDArray[Any], name: str, nodata: float | None, *, nodata_as_ignore: bool
+) -> tuple[NDArray[np.uint8], MaskCoding]:
+    """Return the class ids of a mask of numbers. nodata: the value for no data by the file's own tag."""
+    valid = (values >= 0) & (values <= IGNORE)
+    if values.dtype.kind == "f":
+        valid &= values == np.floor(values)
+    if valid.all():
+        return values.astype(np.uint8), "index"
+    wrong = np.unique(values[~valid])
+    if not nodata_as_ignore or not _marks_no_data(wrong, nodata).all():
         raise ImageError(
-            f"{name} has pixel values from {int(values.min())} to {int(values.max())}.",
-            why="A mask has class ids of 8 bits, 0 to 255.",
-            todo="Export it again with class ids of 0 to 253, and 255 for pixels to ignore.",
+            f"{name} holds {_values_text(wrong)} in {plural(int((~valid).sum()), 'pixel')}.",
+            why="A mask has whole numbers as class ids, 0 to 253, and 255 for pixels to ignore.",
+            todo="If these values mark pixels without data, change them to 255; else export the mask again.",
         )
-    return values.astype(np.uint8), "index"
+    return np.where(valid, values, IGNORE).astype(np.uint8), "nodata"
+
+
+def _marks_no_data(wrong: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """Return which of the values can only mark pixels without data: they are no id that anybody counts up to."""
+    marks: NDArray[np.bool_] = ~np.isfinite(wrong) | (wrong <= -1)
+    if wrong.dtype.kind != "f":
+        marks |= wrong == np.iinfo(wrong.dtype).max
+    if nodata is not None:
+        marks |= wrong == (wrong.dtype.type(nodata) if wrong.dtype.kind == "f" else nodata)
+    return marks
+
+
+def values_without_data(data: bytes) -> str:
+    """Return the values of a mask that are not class ids, and how many pixels have them, for a message."""
+    values = read_values(data) if has_numbers(data) else np.asarray(header(data))
+    wrong = values[~((values >= 0) & (values <= IGNORE))]
+    return f"{_values_text(np.unique(wrong))} in {plural(wrong.size, 'pixel')}"
+
+
+def _values_text(values: NDArray[Any]) -> str:
+    shown = values[:MOST_COLORS]
+    texts = [f"{value:.10g}" if values.dtype.kind == "f" else str(value) for value in shown]
+    return listing(texts, total=values.size)
 
 
 def _by_color(pixels: NDArray[np.uint8], colors: Colors) -> tuple[NDArray[np.uint8], MaskCoding]:

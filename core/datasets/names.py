@@ -3,7 +3,7 @@
 classes.json     Segdeck's own, see `core.imaging.classes`
 labelmap.txt     CVAT and Label Studio: `name:red,green,blue:parts:actions`, one class per line in id order (CVAT
                  documentation, "Segmentation mask" format)
-classes.txt      one name per line, in id order
+classes.txt      one name per line, in id order; labelme's labels.txt begins with __ignore__, whose id is -1
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ FILES = ("classes.json", "labelmap.txt", "label_map.txt", "classes.txt", "class_
 
 IGNORED = ("void", "ignore", "ignored", "unlabelled", "unlabeled")
 """Names in labelmap.txt whose pixels become 255."""
+
+LABELME_IGNORE = "__ignore__"
+"""The first line of labelme's labels.txt: its id is -1, which labelme writes as 255, so the next line is class 0."""
 
 VOC_BORDER: Color = (224, 224, 192)
 """Pascal VOC's color for pixels to ignore (`VOClabelcolormap.m`, id 255)."""
@@ -64,8 +67,19 @@ def _names_in(text: str, shown: str) -> Names:
         raise InputError(f"{shown} has no class names.", todo="Write one name per line, in id order.")
     if all(LINE.fullmatch(line) for line in lines):
         return _labelmap(lines, shown)
+    if LABELME_IGNORE in lines[1:]:
+        raise InputError(
+            f"{shown} has {LABELME_IGNORE} in line {lines.index(LABELME_IGNORE, 1) + 1} of its names.",
+            why="labelme writes it in the first line, where it has the id -1; here, it would shift the class ids.",
+            todo="Move it to the first line, or remove it.",
+        )
+    notes: tuple[str, ...] = ()
+    if lines[0] == LABELME_IGNORE:
+        lines = lines[1:]
+        first = f"; class 0 is {lines[0]}" if lines else ""
+        notes = (f"{shown} begins with {LABELME_IGNORE} (labelme's id -1), which is 255 in masks{first}.",)
     classes = Classes(tuple(lines), colors_of(len(lines)))
-    return Names(classes, shown)
+    return Names(classes, shown, notes=notes)
 
 
 def by_color(classes: Classes) -> dict[Color, int]:

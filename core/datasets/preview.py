@@ -33,7 +33,7 @@ def opened_pair(
     with image_share(data, sample.image, extra=MASK_BYTES):
         image = open_image(data, sample.image)
         with mask_share(mask, sample.mask):
-            ids = read_ids(mask, sample.mask, mask_colors(source.names))
+            ids = read_ids(mask, sample.mask, mask_colors(source.names), nodata_as_ignore=True)
             label_map = source.label_maps.get(sample.split)
             labels = ids if label_map is None else remap(ids, label_map.table())
             yield (

@@ -70,9 +70,15 @@ RULES: dict[str, ProblemRule] = {
         "error", "Add each color to labelmap.txt as NAME:RED,GREEN,BLUE, one per line; void is for pixels to ignore."
     ),
     "mask_16bit": ProblemRule("error", f"The algorithm reads masks with 8 bits per pixel. {CONVERT}", fixable=True),
+    "mask_nodata": ProblemRule("error", "A fixed copy changes these values to 255, which is ignored.", fixable=True),
     "mask_low_depth": ProblemRule("error", f"Programs scale its gray values to 0-255. {CONVERT}", fixable=True),
     "class_out_of_range": ProblemRule(
         "error", "Add the missing class names, or correct the mask; 255 is for pixels to ignore."
+    ),
+    "class_stray": ProblemRule(
+        "warning",
+        "If the value marks pixels to ignore, change it to 255. If it is a class, add a classes.txt that names all "
+        "classes.",
     ),
     "name_odd": ProblemRule("warning", f"S3 keys with such characters often cause problems. {CONVERT}", fixable=True),
     "name_twice": ProblemRule(
@@ -102,6 +108,7 @@ RULES: dict[str, ProblemRule] = {
     ),
     "link_left_out": ProblemRule("warning", "Links to folders can form a loop. Replace the link with the folder."),
     "file_left_out": ProblemRule("note", "If one of them belongs to the dataset, save it in a supported format."),
+    "names_note": ProblemRule("note", "Check that this is right."),
     "not_listed": ProblemRule("note", "Add their names to a list to use them."),
     "classes_unnamed": ProblemRule("note", "Put a classes.txt next to the folders: one name per line, in id order."),
     "channel": ProblemRule("error", "Correct the objects in S3 below this URI."),

@@ -47,6 +47,7 @@ class Names:
     colors:     color in an RGB mask -> class id, 255 for colors to ignore.
     has_colors: whether the file defines colors for the classes.
     palette:    the palette of the first indexed mask, by class id; empty where there is none.
+    notes:      sentences on how the file was read.
     """
 
     classes: Classes | None
@@ -54,6 +55,7 @@ class Names:
     colors: Mapping[Color, int] = field(default_factory=dict)
     has_colors: bool = False
     palette: tuple[Color, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def in_own_colors(self, classes: Classes) -> Classes:
         """Return these classes in the palette of the masks, unless a file defines their colors or it is too short."""

@@ -170,7 +170,7 @@ def pairs_of(
             todo="Check the lists and folders of the dataset.",
         )
     notes = (f"Skipped {plural(missing, 'name')} without an image or without a mask.",) if missing else ()
-    return pairs, notes
+    return pairs, (*source.names.notes, *notes)
 
 
 def pairs_from_files(files: Sequence[InputFile]) -> tuple[list[LabeledImage], tuple[str, ...]]:

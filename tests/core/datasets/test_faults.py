@@ -8,18 +8,27 @@ import shutil
 import struct
 import zlib
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
+from core.datasets.convert import convert, plan_conversion
+from core.datasets.masks import read_ids
+from core.datasets.names import mask_colors
 from core.datasets.problems import RULES, count_by_code
+from core.datasets.readers import read_dataset
 from core.datasets.report import LayoutReport
+from core.errors import ImageError
 from tests.support.dataset import CAMVID, COLORS, NAMES, digests, encoded, ids, indexed, painted, photo, write
 
+TIFF_MASK = "SegmentationClass/tile_0.tif"
 PHOTO, MASK = "JPEGImages/tile_0.jpg", "SegmentationClass/tile_0.png"
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 Checked = Callable[[Path], LayoutReport]
 
 
@@ -69,6 +78,34 @@ def masks(train: tuple[int, ...], validation: tuple[int, ...]) -> Callable[[Path
         for number in range(8):
             labels = ids(*(train if number < 6 else validation))
             write(root / f"SegmentationClass/tile_{number}.png", indexed(labels))
+
+    return sow
+
+
+def tiff_mask(kind: type, value: float) -> Callable[[Path], object]:
+    """Replace the first mask by a TIFF with one band of numbers, some of which have this value."""
+    labels = ids(0, 1, 2).astype(kind)
+    labels[0, :2] = value
+
+    def sow(root: Path) -> None:
+        (root / MASK).unlink()
+        with rasterio.MemoryFile() as file:
+            shape = {"count": 1, "height": labels.shape[0], "width": labels.shape[1]}
+            with file.open(driver="GTiff", dtype=labels.dtype, **shape) as dataset:
+                dataset.write(labels, 1)
+            write(root / TIFF_MASK, bytes(file.read()))
+
+    return sow
+
+
+def without_names_and_with(value: int) -> Callable[[Path], object]:
+    """Remove the class names, and plant a value in the first mask."""
+
+    def sow(root: Path) -> None:
+        (root / "classes.txt").unlink()
+        labels = ids(0, 1, 2)
+        labels[0, :2] = value
+        write(root / MASK, indexed(labels))
 
     return sow
 
@@ -192,6 +229,26 @@ PLANTS = [
     Plant("unknown colors", replaced(MASK, photo(71, "PNG")), {"color_unknown": [MASK]}),
     Plant("16 bits", replaced(MASK, sixteen(2)), {"mask_16bit": [MASK]}),
     Plant("16 bits with large values", replaced(MASK, sixteen(2000)), {"mask_16bit": [MASK]}),
+    Plant("no data in floats", tiff_mask(np.float32, -9999), {"mask_nodata": [TIFF_MASK]}),
+    Plant("no data in signed integers", tiff_mask(np.int16, -1), {"mask_nodata": [TIFF_MASK]}),
+    Plant("no data in unsigned integers", tiff_mask(np.uint16, 65535), {"mask_nodata": [TIFF_MASK]}),
+    Plant("a value that is not an id", tiff_mask(np.uint16, 300), {"mask_16bit": [TIFF_MASK]}),
+    Plant("a fraction", tiff_mask(np.float32, 0.5), {"mask_16bit": [TIFF_MASK]}),
+    Plant(
+        "a stray value",
+        without_names_and_with(77),
+        {
+            "class_stray": [MASK],
+            "class_not_in_validation": ["voc"],
+            "classes_unnamed": ["voc"],
+            "class_empty": ["voc"],
+        },
+    ),
+    Plant(
+        "labelme's names",
+        lambda root: write(root / "classes.txt", "\n".join(["__ignore__", *NAMES])),
+        {"names_note": ["classes.txt"]},
+    ),
     Plant("a class too many", replaced(MASK, indexed(ids(0, 1, 2, 3, 9))), {"class_out_of_range": [MASK]}),
     Plant(
         "a space in a name",
@@ -304,6 +361,39 @@ def test_a_rotated_image_is_rated_by_its_mask(
     assert (found.severity, found.fixable) == (severity, True)
     assert said in found.message
     assert ("exiftool" in found.todo) == ("size of both" in found.message)
+
+
+@pytest.mark.parametrize(("kind", "value"), [(np.float32, -9999), (np.int16, -1), (np.uint16, 65535)])
+def test_values_without_data_become_255_in_a_fixed_copy(
+    voc: Path, tmp_path: Path, threads: Executor, checked: Checked, *, kind: type, value: float
+) -> None:
+    """A value that marks no data is named with its file, never read as a class, and is 255 in a fixed copy."""
+    tiff_mask(kind, value)(voc)
+    (nodata,) = checked(voc).problems
+    assert nodata.message == f"It holds {value} in 2 pixels, which are not class ids."
+    assert "255" in nodata.todo
+    source = read_dataset(voc)
+    with pytest.raises(ImageError, match=f"tile_0.tif holds {value} in 2 pixels.*change them to 255"):
+        read_ids((voc / TIFF_MASK).read_bytes(), TIFF_MASK, mask_colors(source.names))
+    convert(plan_conversion(source, checked(voc), tmp_path / "out"), threads)
+    with Image.open(tmp_path / "out/train_annotation/tile_0.png") as fixed:
+        labels = np.asarray(fixed)
+    assert labels[0].tolist()[:2] == [255, 255]
+    assert set(np.unique(labels)) == {0, 1, 2, 255}
+
+
+def test_a_stray_value_is_named_instead_of_the_classes_below_it(voc: Path, checked: Checked) -> None:
+    """One stray value is reported with its file, its pixels and 255; the ids that no mask has are not listed."""
+    without_names_and_with(77)(voc)
+    report = checked(voc)
+    stray = next(each for each in report.problems if each.code == "class_stray")
+    assert (stray.path, stray.message) == (
+        MASK, "It has the value 77 (2 pixels), and no mask has 3 to 76: that makes 78 classes."
+    )  # fmt: skip
+    assert "change it to 255" in stray.todo
+    empty = [each.message for each in report.problems if each.code == "class_empty"]
+    assert empty == ["74 classes are not in any mask: 3-76."]
+    assert [row.class_id for row in report.histogram] == [0, 1, 2, 77, 255]
 
 
 def test_an_ambiguous_palette_is_not_used(voc: Path, checked: Checked) -> None:

@@ -151,9 +151,22 @@ def test_a_class_names_file_can_be_given(voc: Path, tmp_path: Path) -> None:
     assert names.classes.names == ("a", "b")
 
 
+def test_labelmes_first_line_is_not_a_class(tmp_path: Path) -> None:
+    """labelme's labels.txt begins with __ignore__, whose id is -1: the next line is class 0, and a note says so."""
+    write(tmp_path / "labels.txt", "__ignore__\n_background_\napple\npea\n")
+    names = read_names(tmp_path / "labels.txt", "labels.txt")
+    assert names.classes is not None
+    assert names.classes.names == ("_background_", "apple", "pea")
+    assert names.notes == (
+        "labels.txt begins with __ignore__ (labelme's id -1), which is 255 in masks; class 0 is _background_.",
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("apple\n__ignore__\npea", "has __ignore__ in line 2"),
+        ("__ignore__", "0 class names"),
         ("", "has no class names"),
         ("a:1,2,3\nb:1,2,3", "'b:1,2,3'"),
         ("a:1,2,300", "'a:1,2,300'"),
