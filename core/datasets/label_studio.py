@@ -2,6 +2,8 @@
 
     task-3-annotation-7-by-1-tag-tree-0.png     task 3, label tree: 255 where it was painted, else 0
 
+The part before the label, `tag`, is the name of the control in the labeling configuration. Both may contain hyphens.
+
 The names do not show which image a task belongs to. Label Studio's JSON export of the same project does:
 
     [{"id": 3, "data": {"image": "/data/upload/1/61148fa2-street.jpg"}, ...}]      JSON
@@ -14,7 +16,7 @@ Source: label-studio-converter, `brush.py` (file names), and Label Studio docume
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -36,7 +38,7 @@ from core.render.masks import mask_png
 from core.strict_json import parse_json
 from core.text import listing, plural
 
-NAME = re.compile(r"task-(\d+)-annotation-(\d+)-by-[^-]*-[^-]+-(?P<label>.+)-\d+\.png")
+NAME = re.compile(r"task-(\d+)-annotation-(\d+)-by-[^-]*-(?P<control_and_label>[^-]+-.+)-\d+\.png")
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 """The prefix that Label Studio adds to the name of an uploaded file."""
 
@@ -68,8 +70,62 @@ class Layer:
 
 def layers_in(folder: Path) -> list[Layer]:
     """Return the PNGs of an export of brush labels; empty where the folder is not one."""
-    names = ((path, NAME.fullmatch(path.rpartition("/")[2])) for path in files_below(folder, (".png",)))
-    return [Layer(path, int(name[1]), int(name[2]), name["label"]) for path, name in names if name]
+    paths = [(path, NAME.fullmatch(path.rpartition("/")[2])) for path in files_below(folder, (".png",))]
+    names = [(path, name) for path, name in paths if name]
+    labels = _labels(folder, {name["control_and_label"] for _, name in names})
+    return [
+        Layer(path, int(name[1]), int(name[2]), labels[name["control_and_label"]]) for path, name in names
+    ]
+
+
+def _labels(folder: Path, texts: Set[str]) -> dict[str, str]:
+    """Return control and label, as in the file names -> the label.
+
+    The labels are those of the class names file, or of the annotations in the JSON export. Without them, the control
+    is what all names share up to a hyphen: brush-tool of brush-tool-grass and brush-tool-old-tree.
+    """
+    if not texts:
+        return {}
+    known = _known_labels(folder)
+    shared = _shared_parts(texts)
+    labels = {}
+    for text in texts:
+        parts = text.split("-")
+        endings = ["-".join(parts[start:]) for start in range(1, len(parts))]
+        labels[text] = next((ending for ending in endings if ending in known), endings[shared - 1])
+    return labels
+
+
+def _shared_parts(texts: Set[str]) -> int:
+    """Return how many parts of a control's name all texts share, at least 1; each keeps a part for its label."""
+    if len(texts) == 1:
+        return 1
+    split = [text.split("-") for text in texts]
+    shared = 0
+    for parts in zip(*(parts[:-1] for parts in split), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared += 1
+    return max(shared, 1)
+
+
+def _known_labels(folder: Path) -> set[str]:
+    """Return the labels in the class names file and in the annotations of the JSON exports."""
+    classes = find_names(folder).classes
+    labels = set(classes.names if classes is not None else ())
+    for row in _json_rows(folder):
+        for annotation in _dicts(row.get("annotations")):
+            for region in _dicts(annotation.get("result")):
+                value = region.get("value")
+                names = value.get("brushlabels") if isinstance(value, dict) else None
+                labels |= (
+                    {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+                )
+    return labels
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def merge(folder: Path, into: Path, on_progress: Callable[[int, int], None]) -> tuple[str, ...]:
@@ -106,7 +162,7 @@ def _merge(folder: Path, into: Path, on_progress: Callable[[int, int], None]) ->
         (into / "masks" / f"{name}.png").write_bytes(mask_png(ids, classes.table()))
         on_progress(number, len(images))
     used = sum(map(len, tasks.values()))
-    return _notes(used, len(all_layers) - used, overlaps, rest)
+    return (*_notes(used, len(all_layers) - used, overlaps, rest), *_classes_notes(folder, classes))
 
 
 def _latest(layers: Sequence[Layer]) -> dict[int, list[Layer]]:
@@ -129,6 +185,14 @@ def _notes(layers: int, earlier: int, overlaps: int, rest: int) -> tuple[str, ..
     if earlier:
         notes.append(f"Skipped {earlier:,} PNGs of earlier annotations of the same tasks.")
     return tuple(notes)
+
+
+def _classes_notes(folder: Path, classes: Classes) -> tuple[str, ...]:
+    """Return the classes, if they come from file names: where a control's name ends is ambiguous in them."""
+    if find_names(folder).classes is not None:
+        return ()
+    names = listing(classes.names, 20)
+    return (f"The classes are {names}. If a name is wrong, add a classes.txt with the right names.",)
 
 
 def _classes(folder: Path, labels: set[str]) -> tuple[Classes, int]:
@@ -210,18 +274,21 @@ def _images(folder: Path, tasks: Iterable[int]) -> dict[int, str]:
 def _task_names(folder: Path) -> dict[int, str]:
     """Return task -> the name of its image, from all JSON exports below the folder."""
     names: dict[int, str] = {}
+    for row in _json_rows(folder):
+        task, data = row.get("id"), row.get("data")
+        if isinstance(task, int) and (name := _image_of(data if isinstance(data, dict) else row)):
+            names[task] = name
+    return names
+
+
+def _json_rows(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the tasks in all JSON exports below the folder."""
     for path in files_below(folder, (".json",)):
         try:
             rows = parse_json(read_regular(folder / path))
         except (OSError, ValueError):  # not a JSON export; if a task's image is unknown, an error reports it
             continue
-        for row in rows if isinstance(rows, list) else ():
-            if not isinstance(row, dict):
-                continue
-            task, data = row.get("id"), row.get("data")
-            if isinstance(task, int) and (name := _image_of(data if isinstance(data, dict) else row)):
-                names[task] = name
-    return names
+        yield from _dicts(rows)
 
 
 def _image_of(data: Mapping[str, Any]) -> str:

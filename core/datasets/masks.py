@@ -157,7 +157,7 @@ def _by_value(
 
 
 def _marks_no_data(wrong: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
-    """Return which of the values can only mark pixels without data: they are no id that anybody counts up to."""
+    """Return which of the values can only mark pixels without data: a class id is never negative or that large."""
     marks: NDArray[np.bool_] = ~np.isfinite(wrong) | (wrong <= -1)
     if wrong.dtype.kind != "f":
         marks |= wrong == np.iinfo(wrong.dtype).max

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets.label_studio import LabelStudioExportError, merge
+from core.datasets.label_studio import LabelStudioExportError, layers_in, merge
 from core.datasets.readers import is_label_studio_export, read_dataset
 from core.errors import InputError
 from tests.support.dataset import digests, encoded, photo, write
@@ -68,8 +68,38 @@ def test_regions_become_a_mask(export: Path, tmp_path: Path) -> None:
         "Merged 4 PNGs of Label Studio brush labels; unpainted pixels became background, class 0.",
         "8 pixels were painted more than once; there, the smaller region is used.",
         "Skipped 1 PNGs of earlier annotations of the same tasks.",
+        "The classes are background, car, road. If a name is wrong, add a classes.txt with the right names.",
     )
     assert digests(export) == before
+
+
+@pytest.mark.parametrize(
+    ("endings", "names"),
+    [
+        (("brush-tool-grass", "brush-tool-old-tree"), {"grass", "old-tree"}),
+        (("tag-grass", "tag-old-tree"), {"grass", "old-tree"}),
+        (("tag-old-tree",), {"old-tree"}),
+        (("left-grass", "right-grass"), {"grass"}),
+    ],
+)
+def test_a_control_may_have_a_hyphen_in_its_name(
+    tmp_path: Path, endings: tuple[str, ...], names: set[str]
+) -> None:
+    """What all file names share up to a hyphen is the control's name; the rest is the label."""
+    for number, ending in enumerate(endings):
+        region(tmp_path, f"task-{number}-annotation-7-by-1-{ending}-0", LEFT)
+    assert {layer.label for layer in layers_in(tmp_path)} == names
+
+
+@pytest.mark.parametrize("source", ["classes.txt", "project.json"])
+def test_known_labels_decide_where_a_control_ends(tmp_path: Path, source: str) -> None:
+    """Labels of a class names file, or of the annotations, are found in file names that share a beginning."""
+    for ending in ("tag-tree-old", "tag-tree-young"):
+        region(tmp_path, f"task-1-annotation-7-by-1-{ending}-0", LEFT)
+    result = [{"from_name": "tag", "value": {"brushlabels": [name]}} for name in ("tree-old", "tree-young")]
+    tasks = [{"id": 1, "data": {}, "annotations": [{"result": result}]}]
+    write(tmp_path / source, "tree-old\ntree-young\n" if source == "classes.txt" else json.dumps(tasks))
+    assert {layer.label for layer in layers_in(tmp_path)} == {"tree-old", "tree-young"}
 
 
 def test_own_names_count(export: Path, tmp_path: Path) -> None:
