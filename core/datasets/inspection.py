@@ -40,6 +40,7 @@ from core.imaging.image import (
     mask_share,
     open_image,
 )
+from core.imaging.tiff import is_tiff, read_header
 from core.local_files import read_regular, reason
 from core.text import listing, plural
 
@@ -49,6 +50,7 @@ Values = tuple[bytes, tuple[int, ...]]
 
 NO_VALUES: Values = b"", ()
 
+SAVE_MASK = "Export the mask again as an 8-bit indexed PNG, or copy the file again from its source."
 CHECK_THE_PAIR = (
     "View the pair. If image and mask match, a fixed copy corrects this. If not, the mask was drawn on the image as "
     "stored: remove the EXIF orientation, for example with exiftool -n -Orientation=1 FILE."
@@ -228,7 +230,7 @@ def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
     try:
         image = header(data)
     except UnidentifiedImageError as error:  # its text has the address of an object in memory
-        raise _FaultError("mask_unreadable", "It is not an image in a supported format.") from error
+        raise _FaultError("mask_unreadable", _unidentified(data), todo=SAVE_MASK) from error
     except Exception as error:
         code = "mask_truncated" if is_truncated(data) else "mask_unreadable"
         raise _FaultError(code, f"It cannot be read: {_first_line(error)}") from error
@@ -236,6 +238,17 @@ def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
     if mask_kind(image) == "lossy":
         raise _FaultError("mask_lossy", f"The mask is {form}.")
     return mask_kind(image), form
+
+
+def _unidentified(data: bytes) -> str:
+    """Return what a file is that Pillow cannot open."""
+    try:
+        layout = (
+            f"It is a TIFF of {read_header(data).mode} values; a mask has one band." if is_tiff(data) else ""
+        )
+    except ValueError as error:
+        layout = f"It is a damaged TIFF: {_first_line(error)}"
+    return layout or "It is not an image in a supported format."
 
 
 def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArray[np.uint8], MaskCoding]:

@@ -197,6 +197,7 @@ class _Prepared:
     encoded:     the image to send; None when every prediction is cached.
     keys:        the cache key for each endpoint.
     cached:      the cached score for each endpoint, or None.
+    notes:       on how the image was decoded, such as the bands of a TIFF.
     """
 
     pair: LabeledImage
@@ -206,6 +207,7 @@ class _Prepared:
     encoded: EncodedImage | None
     keys: tuple[str, ...]
     cached: tuple[ImageScore | None, ...]
+    notes: tuple[str, ...] = ()
 
 
 def _evaluate_pair(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -> ImageOutcome:
@@ -237,7 +239,9 @@ def _prepare(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -
         cached = tuple(map(store.get, keys))
         image = opened.image
         encoded = encode(image, fit=task.fit) if None in cached else None
-        prepared = _Prepared(pair, mask, image.pixels.size, image.orientation, encoded, keys, cached)
+        prepared = _Prepared(
+            pair, mask, image.pixels.size, image.orientation, encoded, keys, cached, image.notes
+        )
         del opened, image  # before their share of the memory budget is released
     return prepared
 
@@ -277,7 +281,7 @@ def _compare(
         score = ImageScore(
             key, endpoint.name, pair.name, pair.image, pair.mask, width, height,
             total.triples(), band.triples(), total.ignored, inference.endpoint_seconds,
-            inference.segmentation.problems,
+            (*prepared.notes, *inference.segmentation.problems),
         )  # fmt: skip
         store.add(score, predicted, inference.segmentation.classes)
     return score

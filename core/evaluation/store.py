@@ -69,7 +69,7 @@ class ImageScore:
     pixels, band:  see `core.imaging.scores.ConfusionMatrixMatrix.triples`: of all pixels, and of those in the trimap.
     ignored:       pixels whose ground truth is 255.
     seconds:       duration of the invocation.
-    problems:      sentences about invalid values in the response.
+    problems:      sentences on how the image was decoded, and about invalid values in the response.
     """
 
     key: str

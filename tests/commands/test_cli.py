@@ -17,6 +17,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+import rasterio
 from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
@@ -129,6 +130,31 @@ def test_a_mask_alone_keeps_the_ignored_pixels(run: Run, endpoint: str, photos: 
     with Image.open(tmp_path / "a_mask.png") as mask:
         assert set(np.unique(np.asarray(mask))) == {1, 2, 255}
     assert json.loads((tmp_path / "a.json").read_text())["mean_confidence"] is None
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_folder_names_what_is_skipped_and_what_was_changed(run: Run, endpoint: str, tmp_path: Path) -> None:
+    """Every readable image of a folder is segmented; skipped entries and changes to an image are reported."""
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    picture = Image.effect_noise((24, 16), 40).convert("RGB")
+    picture.save(folder / "a.jfif", "JPEG")
+    picture.convert("RGBA").save(folder / "b.png")
+    (folder / "notes.md").write_text("# Notes")
+    with (
+        rasterio.MemoryFile() as file,
+        file.open(driver="GTiff", count=4, height=16, width=24, dtype="uint16", photometric="RGB") as tiff,
+    ):
+        tiff.write(np.full((4, 16, 24), 3000, np.uint16))
+        tiff.close()
+        (folder / "c.tif").write_bytes(file.read())
+    done = run("segment", folder, "--endpoint", endpoint, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.json")) == ["a.json", "b.json", "c.json"]
+    assert f"{folder}/notes.md, {folder}/sub/" in " ".join(done.stderr.split())
+    note = "TIFF of 4 x uint16: bands 1-3 of 4, stretched from 0..3000."
+    assert note in " ".join(done.stderr.split())
+    assert json.loads((tmp_path / "out/c.json").read_text())["notes"] == [note]
 
 
 def test_one_bad_image_stops_no_other_and_is_named(

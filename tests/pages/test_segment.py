@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from sandbox.server import Sandbox
@@ -60,6 +62,15 @@ def test_a_resized_input_is_reported(open_page, coast, jpeg, run_until, read_tex
     assert "input **800 × 600**, resized from 1600 × 1200" in texts
     assert "nearest-neighbor" in texts
     assert app.dataframe[0].value["pixels"].sum() == 1600 * 1200
+
+
+def test_changes_to_the_image_are_reported(open_page, coast, run_until, read_texts):
+    """Below the mask, the page reports how the image was decoded: here, that it was composited on white."""
+    buffer = io.BytesIO()
+    Image.new("RGBA", (40, 30), (20, 90, 160, 128)).save(buffer, "PNG")
+    app = drop(open_page(endpoint=coast), ("logo.png", buffer.getvalue()))
+    run_until(app, has_areas)
+    assert "Transparent pixels were composited on white" in read_texts(app)
 
 
 def test_mask_only(open_page, coast, jpeg, run_until):
