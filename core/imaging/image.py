@@ -152,17 +152,18 @@ def open_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Decod
     file = _open(data, name)
     _check_size(file, name, max_pixels)
     _check_single(file, name)
+    form, mode = file.format, file.mode
     with PIXELS.share(file.decode_bytes, name):
         image, orientation, notes = _decode(file)
+        del file  # free the memory of the file's pixels before the upright copy is made
         transpose = TRANSPOSES.get(orientation)
-        own_bytes = data if (file.format, file.mode, transpose) == ("JPEG", "RGB", None) else None
+        own_bytes = data if (form, mode, transpose) == ("JPEG", "RGB", None) else None
         try:
             pixels = image if transpose is None else image.transpose(transpose)
-            del image
         except Exception as error:
             raise _damaged(name, error) from error
         pixels.info = {}  # files made from the image must not contain its location and time
-        return DecodedImage(name, pixels, file.format, file.mode, own_bytes, orientation, notes)
+        return DecodedImage(name, pixels, form, mode, own_bytes, orientation, notes)
 
 
 @contextmanager
@@ -500,10 +501,14 @@ def _decode_tiff(
     file: _File, tiff: TiffHeader, first: Exception | None
 ) -> tuple[Image.Image, int, tuple[str, ...]]:
     """Decode a TIFF with rasterio. first: why Pillow could not decode it, which is reported if neither can."""
-    if first is not None:
-        check_readable(tiff, file.name)
+    check_readable(tiff, file.name)
+    # Pillow may still hold the memory of the pixels that it could not decode.
+    held = 0 if first is None else file.native_bytes * file.width * file.height
     try:
-        image, notes = read_image(file.data, tiff)
+        with PIXELS.share(file.decode_bytes + held, file.name):
+            image, notes = read_image(file.data, tiff)
+    except ImageError:
+        raise
     except Exception as error:
         raise _damaged(file.name, first or error) from error
     return image, tiff.orientation, (*_mask_page_notes(tiff), *notes)

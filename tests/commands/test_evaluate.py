@@ -169,11 +169,13 @@ def test_failures(run, street, given, tmp_path):
 
 
 def test_a_folder_is_not_an_image(run, street, given):
-    """A folder whose name ends like an image file is skipped."""
+    """A folder whose name ends like an image file is skipped, and named as such."""
     (given[1] / "more.jpg").mkdir()
     result = run("evaluate", "--endpoint", street, *given)
     assert result.exit_code == 0, result.stderr
-    assert "more" not in result.stderr
+    assert "Skipped subfolders, and files that are not images or masks: more.jpg/." in " ".join(
+        result.stderr.split()
+    )
 
 
 def test_nothing_can_be_scored(run, street, given, tmp_path):
