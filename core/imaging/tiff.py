@@ -208,10 +208,14 @@ def opened(data: bytes) -> Iterator[DatasetReader]:
     """Open a TIFF with rasterio, without any other file or driver. Raises what rasterio raises."""
     import rasterio  # noqa: PLC0415 - GDAL takes a third of a second to import, and few images need it
     from rasterio.errors import NotGeoreferencedWarning  # noqa: PLC0415
+    from rasterio.session import DummySession  # noqa: PLC0415
 
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
     with (
-        rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
+        # Without a session of its own, rasterio looks for AWS credentials in the environment.
+        rasterio.Env(
+            session=DummySession(), GDAL_CACHEMAX=GDAL_CACHE, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"
+        ),
         rasterio.MemoryFile(data) as file,
         file.open(driver="GTiff", sharing=False) as dataset,
     ):
