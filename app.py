@@ -27,7 +27,7 @@ from core.escaping import terminal
 from core.local_files import close_to_others, reason
 from core.origins import is_loopback
 from core.settings import AccessSettings, Settings
-from pages.parts import boundary
+from pages.parts import boundary, listening
 from sandbox import launcher
 from sandbox.common.descriptors import raise_file_limit
 from sandbox.common.file_names import LOG_FILE
@@ -106,6 +106,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
     from core.datasets.temp_zip import close_all  # noqa: PLC0415  # as above
     from pages.parts import backend, session_cleanup  # noqa: PLC0415  # as above
 
+    _send_without_delay()
     keeper = _keeper()
     _close_state_dir()
     async with anyio.create_task_group() as tasks:
@@ -248,6 +249,11 @@ def _raise_file_limit() -> None:
     limit = raise_file_limit()
     if limit is not None and limit.warning:
         _say(limit.warning)
+
+
+def _send_without_delay() -> None:
+    if not listening.send_without_delay():
+        _say("Pages may respond about 40 ms later: TCP_NODELAY could not be set on the server's socket.")
 
 
 def _say(text: str) -> None:

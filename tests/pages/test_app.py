@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from subprocess import PIPE, Popen
 
@@ -134,3 +135,26 @@ def opening_status(port: int, origin: str) -> int:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall("\r\n".join(lines).encode())
         return int(connection.recv(100).split()[1])
+
+
+def test_small_packets_of_the_dashboard_are_sent_at_once(tmp_path):
+    """A connection to the dashboard has TCP_NODELAY: no response waits for the client's delayed ACK."""
+    environ = {
+        **os.environ,
+        "SEGDECK_MODE": "aws",
+        "SEGDECK_STATE_DIR": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [
+        sys.executable, "-m", "streamlit", "run", "tests/support/nodelay_app.py", "--server.port=0",
+        "--server.address=127.0.0.1",
+    ]  # fmt: skip
+    with Popen(command, cwd=ROOT, env=environ, stderr=PIPE, text=True) as dashboard:
+        try:
+            assert dashboard.stderr is not None
+            address = next(line for line in dashboard.stderr if "Segdeck: http" in line)
+            port = int(re.search(r"http://[^:]+:(\d+)", address)[1])
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/nodelay", timeout=30) as response:
+                assert response.read() == b"1"
+        finally:
+            dashboard.terminate()
