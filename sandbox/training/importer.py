@@ -7,8 +7,10 @@ refuses old events.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,10 @@ from sandbox.training.status import KIND
 TIMES = ("CreationTime", "TrainingStartTime", "TrainingEndTime", "LastModifiedTime")
 RECORDED_TAG = "segdeck:recorded"
 MAX_EVENTS = 1000  # of one PutLogEvents
+
+STAMP = re.compile(r"(?<=^\[)\d\d/\d\d/\d{4} \d\d:\d\d:\d\d(?= )")
+STAMP_FORMAT = "%m/%d/%Y %H:%M:%S"
+"""The time, in UTC, with which the algorithm begins a log line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Recording:
             {**metric, "Timestamp": metric["Timestamp"] + shift}
             for metric in document.get("FinalMetricDataList", ())
         ]
-        events = tuple((time + round(shift * 1000), line) for time, line in self.events)
+        events = tuple((time + round(shift * 1000), _shifted(line, shift)) for time, line in self.events)
         return Recording(document, events, tuple((name, at + shift, value) for name, at, value in self.usage))
 
 
@@ -111,6 +117,16 @@ class Importer:
         events = [{"timestamp": time, "message": line} for time, line in recording.events]
         for start in range(0, len(events), MAX_EVENTS):
             logs.put_log_events(**place, logEvents=events[start : start + MAX_EVENTS])
+
+
+def _shifted(line: str, seconds: float) -> str:
+    """Return a log line with the time that it begins with shifted as well."""
+    return STAMP.sub(lambda stamp: _shifted_stamp(stamp[0], seconds), line)
+
+
+def _shifted_stamp(stamp: str, seconds: float) -> str:
+    at = datetime.strptime(stamp, STAMP_FORMAT).replace(tzinfo=UTC)
+    return (at + timedelta(seconds=seconds)).strftime(STAMP_FORMAT)
 
 
 def _points(recording: Recording) -> list[Point]:

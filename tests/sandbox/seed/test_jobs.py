@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +106,19 @@ def test_the_jobs_that_ship_were_run_and_say_so() -> None:
         assert {"Key": "segdeck:recorded", "Value": "true"} in recording.document["Tags"]
         assert any("Final configuration" in line for _, line in recording.events)
         assert "/tmp" not in json.dumps(recording.document) + "".join(line for _, line in recording.events)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_no_log_line_is_older_than_its_job(path: Path) -> None:
+    """The times in the text of the log are shifted with the job: each is within its run, and as old as its event."""
+    end = 2_000_000_000.25
+    shifted = Recording.read(path).ending(end)
+    stamps = 0
+    for milliseconds, line in shifted.events:
+        stamp = re.match(r"\[(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d) ", line)
+        assert stamp, line
+        at = datetime.strptime(stamp[1], "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC).timestamp()
+        assert shifted.document["CreationTime"] <= at <= end
+        assert abs(at - milliseconds / 1000) <= 2
+        stamps += 1
+    assert stamps == len(shifted.events) > 0
