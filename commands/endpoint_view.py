@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from commands.common import iso, label, say, write
-from core.endpoints.traffic import STEP
 from core.errors import DeniedError, RejectedError
 from core.text import plural
 
@@ -30,6 +29,7 @@ LABELS = {
     "calls_24h": "calls in 24 h",
     "calls_7d": "calls in 7 d",
     "calls_30d": "calls in 30 d",
+    "calls_before_creation": "calls to an earlier endpoint of this name (not counted)",
     "p90_ms": "p90 latency (ms)",
     "errors_24h": "errors in 24 h",
     "usd_per_hour": "cost per hour",
@@ -116,7 +116,8 @@ def summary(row: EndpointRow, cost: EndpointCost) -> dict[str, Any]:
         "calls_24h": calls.day if calls else None,
         "calls_7d": calls.week if calls else None,
         "calls_30d": calls.month if calls else None,
-        "last_call_after": iso(last - STEP) if last else None,
+        "calls_before_creation": calls.earlier if calls else None,
+        "last_call_after": iso(calls.last_call_after) if calls and calls.last_call_after else None,
         "last_call_before": iso(min(last, datetime.now(UTC))) if last else None,
         "p90_ms": round(row.service.p90_ms, 1) if row.service and row.service.p90_ms else None,
         "errors_24h": row.service.errors if row.service else None,

@@ -31,7 +31,10 @@ INSTANCE_NAMESPACE = "/aws/sagemaker/Endpoints"
 """CloudWatch's namespaces."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+RECENT = timedelta(hours=24)
+"""Of an endpoint created within this time, calls before and after its creation are told apart to the minute."""
+
 MS = 1e-3
 """CloudWatch returns latencies in microseconds."""
 
@@ -71,24 +74,41 @@ Points = dict[datetime, float]
 def traffic(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> dict[str, Traffic]:
     """Return endpoint -> its calls in thirty days: one API call per 500 variants. Raises AwsError.
 
+    CloudWatch keeps the metrics of a deleted endpoint, and adds those of a new one of the same name: calls before an
+    endpoint's creation are counted apart. Only if one was created in the last day, and there are calls in that step,
+    this takes another API call.
+
     An endpoint without known variants (from ListEndpoints) is left out.
     """
     begin = _floor(now, STEP) - timedelta(days=DAYS)
     series = _points(clients, _queries(endpoints, (INVOCATIONS,)), begin, begin + STEPS * STEP, STEP)
-    steps = {endpoint.name: [0] * STEPS for endpoint in endpoints if endpoint.variants}
+    measured = [endpoint for endpoint in endpoints if endpoint.variants]
+    steps = {endpoint.name: [0] * STEPS for endpoint in measured}
+    everything: dict[str, float] = defaultdict(float)
     for (endpoint, _, _), points in series:
+        everything[endpoint.name] += sum(points.values())
+    for (endpoint, _, _), points in _since_creation(clients, series, STEP, now):
         for at, calls in points.items():
             steps[endpoint.name][int((at - begin) / STEP)] += round(calls)
-    return {name: Traffic(begin, tuple(calls)) for name, calls in steps.items()}
+    return {
+        endpoint.name: Traffic(
+            begin,
+            tuple(steps[endpoint.name]),
+            endpoint.created_at,
+            max(0, round(everything[endpoint.name]) - sum(steps[endpoint.name])),
+        )
+        for endpoint in measured
+    }
 
 
 def service(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> dict[str, ServiceQuality]:
     """Return endpoint -> its service quality in the last 24 hours: one API call per 100 variants. Raises AwsError.
 
-    The current hour is included, with the 24 before it.
+    The current hour is included, with the 24 before it; what is from before an endpoint's creation is left out.
     """
     begin = _floor(now, HOUR) - timedelta(hours=24)
     series = _points(clients, _queries(endpoints, SERVICE_METRICS), begin, begin + 25 * HOUR, HOUR)
+    series = _since_creation(clients, series, HOUR, now)
     return {
         endpoint.name: _service([(query, points) for query, points in series if query[0] is endpoint])
         for endpoint in endpoints
@@ -99,7 +119,7 @@ def service(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> d
 def endpoint_series(
     clients: Clients, endpoint: Endpoint, window: Window, now: datetime, *, variant: str = ""
 ) -> tuple[MetricSeries, ...]:
-    """Return metrics of one endpoint over a window: one call. Raises AwsError.
+    """Return metrics of one endpoint over a window, since its creation: one call, or two. Raises AwsError.
 
     By name: "Invocations", "Errors 4xx", "Errors 5xx" (calls per step), "p50" and "p90" (ms), "CPUUtilization",
     "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization" (percent; CPU and GPU are summed over the cores and
@@ -113,7 +133,8 @@ def endpoint_series(
     queries = _queries([endpoint], (*SERVICE_METRICS, *UTILIZATION))
     queries = [query for query in queries if variant in {"", query[1]}]
     points = _points(clients, queries, begin, begin + span + step, step)
-    series = (_series(metric, points) for metric in (*SERVICE_METRICS, *UTILIZATION))
+    points = _since_creation(clients, points, step, now)
+    series = (_series(metric, points, step) for metric in (*SERVICE_METRICS, *UTILIZATION))
     return tuple(curve for curve in series if len(curve))
 
 
@@ -139,6 +160,45 @@ def _points(
             (query, _scaled(query[2], rows[f"m{number}"], begin, end)) for number, query in enumerate(part)
         ]
     return series
+
+
+def _since_creation(
+    clients: Clients, series: Sequence[tuple[Query, Points]], step: timedelta, now: datetime
+) -> list[tuple[Query, Points]]:
+    """Return the series without what an earlier endpoint of the same name left in CloudWatch.
+
+    The points of the step in which an endpoint was created are replaced by those of its minutes; where it was created
+    longer ago than `RECENT`, that step stays as it is.
+    """
+    minutes = _minutes_since_creation(clients, series, step, now)
+    kept = []
+    for number, (query, points) in enumerate(series):
+        created = query[0].created_at
+        oldest = created if number in minutes else _floor(created, step)
+        later = {at: value for at, value in points.items() if at >= oldest}
+        kept.append((query, {**later, **minutes.get(number, {})}))
+    return kept
+
+
+def _minutes_since_creation(
+    clients: Clients, series: Sequence[tuple[Query, Points]], step: timedelta, now: datetime
+) -> dict[int, Points]:
+    """Return a series' place -> its minutes from the creation to the end of that step: one call per such step."""
+    steps: dict[datetime, list[int]] = defaultdict(list)
+    for number, (query, points) in enumerate(series):
+        created = query[0].created_at
+        begin = _floor(created, step)
+        if begin < created and begin in points and now - created < RECENT:
+            steps[begin].append(number)
+    minutes: dict[int, Points] = {}
+    for begin, numbers in steps.items():
+        queries = [series[number][0] for number in numbers]
+        first = _floor(min(query[0].created_at for query in queries), MINUTE)
+        rows = _points(clients, queries, first, begin + step, MINUTE)
+        for number, (query, points) in zip(numbers, rows, strict=True):
+            oldest = _floor(query[0].created_at, MINUTE)
+            minutes[number] = {at: value for at, value in points.items() if at >= oldest}
+    return minutes
 
 
 def _metric_query(identity: str, query: Query, step: timedelta) -> dict[str, Any]:
@@ -179,14 +239,17 @@ def _weighted(name: str, series: Sequence[tuple[Query, Points]]) -> dict[datetim
     return {at: (total / weight, weight) for at, (total, weight) in sums.items()}
 
 
-def _series(metric: Metric, series: Sequence[tuple[Query, Points]]) -> MetricSeries:
+def _series(metric: Metric, series: Sequence[tuple[Query, Points]], step: timedelta) -> MetricSeries:
     points: Points = {}
     if metric.unit == "ms":
         points = {at: value for at, (value, _) in _weighted(metric.name, series).items()}
     else:
         for query, part in series:
             for at, value in part.items() if query[2] is metric else ():
-                points[at] = max(points.get(at, 0.0), value) if metric.unit else points.get(at, 0.0) + value
+                if metric.unit:
+                    points[at] = max(points.get(at, 0.0), value)
+                else:
+                    points[_floor(at, step)] = points.get(_floor(at, step), 0.0) + value
     times = np.array([at.replace(tzinfo=None) for at in sorted(points)], "datetime64[ms]")
     values = np.array([points[at] for at in sorted(points)], np.float64)
     return MetricSeries(metric.name, metric.unit, "CloudWatch", times, None, values)

@@ -94,7 +94,8 @@ def _by_calls(endpoint: Endpoint, traffic: Traffic, service: ServiceQuality | No
     last = traffic.last_call
     if last is None and not (service and service.calls):
         if now - endpoint.created_at < NEW_FOR:
-            return Health("new", f"No calls yet; created {_ago(endpoint.created_at, now)}.")
+            note = f" {traffic.earlier_note}" if traffic.earlier else ""
+            return Health("new", f"No calls yet; created {_ago(endpoint.created_at, now)}.{note}")
         since = max(endpoint.created_at, traffic.begin)
         return _uncalled(endpoint, f"No calls in {rough_duration(now - since)}")
     if last is not None and now - last >= IDLE_AFTER:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from core.text import plural
+
 STEP = timedelta(hours=6)
 DAYS = 30
 STEPS = int(timedelta(days=DAYS) / STEP) + 1
@@ -19,12 +21,16 @@ STEPS = int(timedelta(days=DAYS) / STEP) + 1
 class Traffic:
     """The calls of one endpoint, over all its current variants.
 
-    begin: when the first step begins; aware, UTC, a multiple of six hours.
-    calls: in each of `STEPS` steps, oldest first; the last one is in progress.
+    begin:   when the first step begins; aware, UTC, a multiple of six hours.
+    calls:   in each of `STEPS` steps, oldest first; the last one is in progress.
+    created: when the endpoint was created; None if unknown.
+    earlier: calls in thirty days before that, which are not in `calls`: those of a deleted endpoint of the same name.
     """
 
     begin: datetime
     calls: tuple[int, ...]
+    created: datetime | None = None
+    earlier: int = 0
 
     @property
     def day(self) -> int:
@@ -46,6 +52,21 @@ class Traffic:
         """Return the end of the last step with a call, at most six hours late; None if there is no call."""
         steps = [number for number, calls in enumerate(self.calls) if calls]
         return self.begin + (steps[-1] + 1) * STEP if steps else None
+
+    @property
+    def last_call_after(self) -> datetime | None:
+        """Return the start of the last step with a call, or the creation if later; None if there is no call."""
+        if self.last_call is None:
+            return None
+        start = self.last_call - STEP
+        return start if self.created is None else max(start, self.created)
+
+    @property
+    def earlier_note(self) -> str:
+        """Return a sentence on the calls that are left out; empty if there are none."""
+        if not self.earlier:
+            return ""
+        return f"Not counted: {plural(self.earlier, 'call')} to an earlier endpoint of this name."
 
     def times(self) -> tuple[datetime, ...]:
         """Return when each step begins."""

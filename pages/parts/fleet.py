@@ -215,7 +215,8 @@ def _order(row: FleetRow) -> tuple[int, bool, Decimal, str]:
 
 
 def _key(endpoints: Sequence[Endpoint]) -> Hashable:
-    """Return the cache key: the metrics of an endpoint depend on its variants."""
+    """Return the cache key: the metrics of an endpoint depend on its creation and its variants."""
     return tuple(
-        (endpoint.name, tuple(variant.name for variant in endpoint.variants)) for endpoint in endpoints
+        (endpoint.name, endpoint.created_at, tuple(variant.name for variant in endpoint.variants))
+        for endpoint in endpoints
     )

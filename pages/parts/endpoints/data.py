@@ -122,7 +122,7 @@ def series(
     """Return its CloudWatch metrics over a time window."""
     names = tuple(variant.name for variant in endpoint.variants)
     return cached.optional(
-        ("endpoint series", connection, endpoint.name, names, window),
+        ("endpoint series", connection, endpoint.name, endpoint.created_at, names, window),
         lambda: cloudwatch.endpoint_series(clients(connection), endpoint, window, formatting.now()),
         SERIES_SECONDS,
         (),

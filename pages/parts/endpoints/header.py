@@ -93,7 +93,7 @@ def metrics_row(row: FleetRow, *, sandbox: bool) -> None:
     """Draw last call, calls, latency, errors and cost."""
     money, month = _money(row.cost)
     with st.grid(5, min_column_width=150, gap="small"):
-        _metric("Last call", *_last(row.traffic), why="Within six hours, over the last 30 days.")
+        _metric("Last call", *_last(row.traffic), why=_about_calls(row.traffic))
         _metric("Calls in 24 h", *_calls(row))
         _metric("Latency in 24 h", *_latency(row.service), why="Median and 90th percentile.")
         _metric(
@@ -134,12 +134,18 @@ def _last(traffic: Traffic | None) -> tuple[str, str]:
         return UNKNOWN
     last = traffic.last_call
     if last is None:
-        return "none", f"in {DAYS} days"
+        new = traffic.created is not None and traffic.created > traffic.begin
+        return "none", "since its creation" if new else f"in {DAYS} days"
     return (
         ("today", f"in the last {STEP.seconds // 3600} h")
         if last > formatting.now()
         else (formatting.ago(last), "")
     )
+
+
+def _about_calls(traffic: Traffic | None) -> str:
+    note = traffic.earlier_note if traffic else ""
+    return f"Within six hours, over the last {DAYS} days. {note}".rstrip()
 
 
 def _calls(row: FleetRow) -> tuple[str, str]:

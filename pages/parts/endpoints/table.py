@@ -15,7 +15,7 @@ from core.cost.hosting import FleetCost
 from core.cost.training import Money, PriceTable
 from core.endpoints.endpoint import in_words
 from core.endpoints.health import HEALTH_STATUSES
-from core.endpoints.traffic import DAYS, STEP, Traffic
+from core.endpoints.traffic import DAYS, Traffic
 from core.text import plural
 from pages.parts import elements, fleet, links, messages, state
 from pages.parts.endpoints import deletion, header, slots
@@ -108,7 +108,7 @@ def _tick(key: str, names: tuple[str, ...]) -> None:
 def frame(rows: Sequence[FleetRow]) -> pd.DataFrame:
     """Return one row per endpoint, in order. Latencies in seconds, errors as a share of 1, cost in dollars.
 
-    A last call is given as the start of the six-hour step it was in.
+    A last call is given as the start of the six-hour step it was in, or as the endpoint's creation if that is later.
     """
     qualities = [row.service for row in rows]
     monthly = [row.cost.price.per_month for row in rows]
@@ -184,8 +184,7 @@ def daily(traffic: Traffic | None) -> list[int] | None:
 
 
 def _last(traffic: Traffic | None) -> datetime | None:
-    last = traffic.last_call if traffic is not None else None
-    return None if last is None else last - STEP
+    return traffic.last_call_after if traffic is not None else None
 
 
 def _seconds(milliseconds: float | None) -> float | None:

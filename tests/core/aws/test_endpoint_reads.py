@@ -155,6 +155,48 @@ def test_how_an_endpoint_answers(clients: Clients) -> None:
     assert (both.calls, both.p50_ms) == (10, (1 * 100 + 9 * 500) / 10)
 
 
+def test_metrics_from_before_the_creation_are_left_out(
+    tmp_path: Path, stub_programs: Any, make_client: Any
+) -> None:
+    """Calls, latency and errors of a deleted endpoint are not those of a new one of the same name, to the minute; how
+    many calls were left out is reported."""
+    with Sandbox(tmp_path, programs=stub_programs) as sandbox:
+        _configure(sandbox, make_client)
+        ages = {"called": 20, "uncalled": 2, "older": 60 * 60}
+        for name, minutes in ages.items():
+            created = NOW - timedelta(minutes=minutes)
+            sandbox.endpoint_importer.adopt(name, "one", created=created.timestamp())
+            before = [(created - timedelta(minutes=age)).timestamp() for age in (5, 180, 60 * 48)]
+            for metric, value in (("Invocations", 8.0), ("ModelLatency", 9e6), ("Invocation5XXErrors", 1.0)):
+                sandbox.endpoint_importer.measure(name, metric, [(at, value) for at in before])
+        recent = [(NOW - timedelta(minutes=9)).timestamp()]
+        sandbox.endpoint_importer.measure("called", "Invocations", [(at, 3.0) for at in recent])
+        sandbox.endpoint_importer.measure("called", "ModelLatency", [(at, 100_000.0) for at in recent])
+        with counted(sandbox) as clients:
+            endpoints = {endpoint.name: endpoint for endpoint in all_endpoints(clients).endpoints}
+            calls = traffic(clients, list(endpoints.values()), NOW)
+            qualities = service(clients, list(endpoints.values()), NOW)
+            curves = {
+                series.name: series.values.tolist()
+                for series in endpoint_series(clients, endpoints["called"], "6 h", NOW)
+            }
+    assert [calls[name].month for name in ("called", "uncalled")] == [3, 0]
+    assert [calls[name].earlier for name in ("called", "uncalled")] == [24, 24]
+    assert calls["older"].month + calls["older"].earlier == 24
+    assert calls["older"].earlier >= 8
+    assert calls["uncalled"].last_call_after is None
+    assert calls["called"].last_call_after is not None
+    assert calls["called"].last_call_after >= endpoints["called"].created_at
+    assert qualities["called"] == ServiceQuality(3, 100.0, 100.0, 0, 0)
+    assert qualities["uncalled"] == ServiceQuality(0, None, None, 0, 0)
+    assert curves == {"Invocations": [3.0], "p50": [100.0], "p90": [100.0]}
+    verdict = health(endpoints["uncalled"], calls["uncalled"], qualities["uncalled"], NOW)
+    assert (verdict.status, verdict.reason) == (
+        "new",
+        "No calls yet; created less than an hour ago. Not counted: 24 calls to an earlier endpoint of this name.",
+    )
+
+
 @pytest.mark.parametrize("window", list(WINDOWS))
 def test_curves_are_one_call(few: Sandbox, clients: Clients, window: Any) -> None:
     """The metrics of any window take one call; variants are combined, or one is selected."""

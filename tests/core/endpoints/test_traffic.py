@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -39,6 +40,23 @@ def test_the_last_call_is_the_end_of_its_step() -> None:
     assert traffic.last_call == traffic.times()[-3] + STEP
     assert traffic.times()[0] == BEGIN
     assert traffic.times()[-1] == BEGIN + timedelta(days=30)
+
+
+def test_no_call_is_older_than_its_endpoint() -> None:
+    """The earliest time of a last call is the start of its step, or the endpoint's creation if that is later."""
+    traffic = calls(s2=1)
+    start = traffic.times()[-3]
+    assert calls().last_call_after is None
+    for created, earliest in ((None, start), (BEGIN, start), (start + STEP / 2, start + STEP / 2)):
+        assert replace(traffic, created=created).last_call_after == earliest
+
+
+def test_calls_that_are_left_out_are_reported() -> None:
+    """A sentence says how many calls an earlier endpoint of the same name got; without any there is none."""
+    assert calls().earlier_note == ""
+    assert replace(calls(), earlier=1).earlier_note == (
+        "Not counted: 1 call to an earlier endpoint of this name."
+    )
 
 
 @pytest.mark.parametrize(
