@@ -123,6 +123,16 @@ def wait_for_any(tasks: Iterable[BackgroundTask[T]], seconds: float) -> None:
     wait([task.future for task in tasks if not task.over], timeout=seconds, return_when="FIRST_COMPLETED")
 
 
+def elapsed(tasks: Iterable[BackgroundTask[T]]) -> float:
+    """Return the seconds during which at least one of these finished tasks ran: those that overlap count once."""
+    total, until = 0.0, float("-inf")
+    for started, seconds in sorted((task.started, task.seconds) for task in tasks):
+        end = started + seconds
+        total += max(0.0, end - max(started, until))
+        until = max(until, end)
+    return total
+
+
 def show(
     task: BackgroundTask[T],
     key: str,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.tasks import BackgroundTask, OnCount, start, wait_for_any
+from pages.parts.tasks import BackgroundTask, OnCount, elapsed, start, wait_for_any
 
 
 def over(*tasks: BackgroundTask[Any]) -> None:
@@ -121,3 +121,37 @@ def test_progress_and_stop_button(total: int, text: str):
     app.run()
     assert app.info[0].value == f"**Counting was stopped** after 3 of {total:,}."
     assert not app.button
+
+
+def test_time_in_which_tasks_overlap_counts_once():
+    """Tasks that ran at the same time took the time on the clock; a pause between two is not counted."""
+
+    def ran(started: float, seconds: float) -> BackgroundTask[Any]:
+        return BackgroundTask("", started=started, seconds=seconds)
+
+    assert elapsed([]) == 0
+    assert elapsed([ran(10, 4), ran(12, 4), ran(13, 1)]) == 6
+    assert elapsed([ran(100, 1), ran(10, 2)]) == 3
+
+
+def test_the_time_of_many_images_is_that_on_the_clock():
+    """The heading of finished images has the time from the first to the last, not the sum over images."""
+
+    def page() -> None:
+        from core.aws.connection import Connection
+        from pages.parts.segment import progress
+        from pages.parts.segment.run import InferenceTask, InputImage, SegmentRequest
+
+        inferences = []
+        for number in range(3):
+            image = InputImage(str(number), f"{number}.jpg", bytes)
+            request = SegmentRequest(image.id, Connection("us-east-1"), "roads", "mask", None)
+            task = InferenceTask(image.name, image, request)
+            task.stage, task.started, task.seconds = "done", 10.0 + number, 3.0
+            task.future.set_result(None)
+            inferences.append(task)
+        progress.show(inferences)
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception
+    assert app.status[0].label == "3 images done in 5.0 s"

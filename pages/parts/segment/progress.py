@@ -8,9 +8,8 @@ from itertools import groupby
 import streamlit as st
 
 from core.text import listing
-from pages.parts import messages, state
+from pages.parts import messages, state, tasks
 from pages.parts.segment.run import InferenceTask, queue
-from pages.parts.tasks import wait_for_any
 
 TICK = 0.3
 """Seconds between two updates, while there is something to wait for."""
@@ -37,7 +36,7 @@ def show(inferences: Sequence[InferenceTask]) -> None:
 
 
 def _update(inferences: Sequence[InferenceTask], over_at_draw: int) -> None:
-    wait_for_any(inferences, PATIENCE)
+    tasks.wait_for_any(inferences, PATIENCE)
     over = sum(inference.over for inference in inferences)
     _lines(inferences, over)
     if over > over_at_draw:
@@ -62,8 +61,8 @@ def _heading(inferences: Sequence[InferenceTask], stages: Sequence[str], over: i
         return _stage_text(inferences[0], stages[0]).capitalize()
     if over < len(inferences):
         return f"{over} of {len(inferences)} images done"
-    busy = sum(inference.seconds for inference in inferences)
-    return f"{over - failed} images done in {busy:.1f} s" + (f", {failed} failed" if failed else "")
+    elapsed = tasks.elapsed(inferences)
+    return f"{over - failed} images done in {elapsed:.1f} s" + (f", {failed} failed" if failed else "")
 
 
 def _line(inference: InferenceTask, stage: str) -> str:
