@@ -32,6 +32,9 @@ OPEN = (NETWORK, DATA, TRAINING)
 MIN_FIELD_WIDTH = 170
 """Pixels; narrower fields move to the next line."""
 
+MIN_VALUE_WIDTH = 210
+"""The same of a hyperparameter; below it, the switch `use_pretrained_model` would be truncated."""
+
 
 def job(spec: TrainingSpec) -> None:
     """Draw the fields for name, data, output and role."""
@@ -63,7 +66,7 @@ def hyperparameters(spec: TrainingSpec, *, locked: Collection[str], sandbox: boo
             with section:
                 if group in OPEN:
                     st.markdown(f"**{group}**")
-                with st.grid(4, min_column_width=MIN_FIELD_WIDTH, gap="small", vertical_alignment="bottom"):
+                with st.grid(3, min_column_width=MIN_VALUE_WIDTH, gap="small", vertical_alignment="bottom"):
                     for row in rows:
                         _value(row, disabled=row.name in locked, sandbox=sandbox)
 
@@ -72,8 +75,8 @@ def compute(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
     """Draw the fields for the instance, its limits, spot and the container image."""
     with st.container(border=True):
         st.subheader("Compute")
-        with st.grid(3, min_column_width=MIN_FIELD_WIDTH, gap="small"):
-            _instance(spec.instance_type, prices)
+        _instance(spec.instance_type, prices)
+        with st.grid(2, min_column_width=MIN_FIELD_WIDTH, gap="small"):
             _minutes(
                 "Max run time (minutes)",
                 "max_minutes",
