@@ -17,7 +17,7 @@ from core.endpoints.endpoint import in_words
 from core.endpoints.health import HEALTH_STATUSES
 from core.endpoints.traffic import DAYS, Traffic
 from core.text import plural
-from pages.parts import elements, fleet, links, messages, state
+from pages.parts import cards, elements, fleet, links, messages, state
 from pages.parts.endpoints import deletion, header, slots
 from pages.parts.fleet import VERDICT_COLORS, FleetRow, FleetSnapshot
 
@@ -200,11 +200,12 @@ def metrics_row(fleet_now: FleetSnapshot, prices: PriceTable, *, sandbox: bool) 
     cost = fleet_now.cost
     rest = f"Excludes {len(cost.unknown)} with unknown prices. " if cost.unknown else ""
     source = f"{rest}{messages.plain(prices.attribution)}"
-    with st.grid(4, min_column_width=205, gap="small"):
+    left, right = cards.four_cards()
+    with left:
         _metric(
             "Cost per hour",
             _amount(cost.per_hour, cost),
-            f"{_amount(cost.through_monday, cost)} through Monday",
+            f"{_amount(cost.through_monday, cost)} by Monday",
             f"All instances together. {source}",
         )
         _metric(
@@ -213,6 +214,7 @@ def metrics_row(fleet_now: FleetSnapshot, prices: PriceTable, *, sandbox: bool) 
             "current configuration",
             f"Assumes that the current configuration ran since the start of the month. {source}",
         )
+    with right:
         _metric(
             "Cost per month",
             _amount(cost.per_month, cost),

@@ -12,7 +12,7 @@ import streamlit as st
 from core.cost.training import NOTHING, Money, PriceTable, training_cost
 from core.text import duration
 from core.training.job import TrainingJob, status_in_words
-from pages.parts import formatting, links, messages, state
+from pages.parts import cards, formatting, links, messages, state
 from pages.parts.fleet import VERDICT_COLORS, VERDICT_ICONS, FleetRow
 from pages.parts.overview import data
 from pages.parts.overview.data import Now
@@ -62,10 +62,12 @@ def metrics_row(now: Now, prices: PriceTable, *, sandbox: bool) -> None:
     hourly, unknown = data.cost_per_hour(now, prices)
     wasted = now.fleet.cost.wasted_per_month if now.fleet else None
     failed = len(now.failed_jobs) + len(now.failing)
-    with st.grid(4, min_column_width=205, gap="small"):
+    left, right = cards.four_cards()
+    with left:
         least = "≥ " if now.jobs and not now.jobs.complete else ""
         st.metric("Jobs running", f"{least}{_count(now.jobs, now.running)}", border=True)
         st.metric("Endpoints in service", _count(now.fleet, now.answering), border=True)
+    with right:
         st.metric(
             "AWS price per hour" if sandbox else "Cost per hour",
             f"{'≥ ' if unknown or not now.whole else ''}{hourly}",
