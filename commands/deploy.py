@@ -31,6 +31,7 @@ from core.settings import Settings
 
 if TYPE_CHECKING:
     from core.cost.training import PriceTable
+    from core.imaging.classes import Classes
     from core.plans.plan import Plan
 
 INSTANCE = "ml.c5.xlarge"
@@ -118,6 +119,7 @@ def update(
     with reporting(debug), open_backend() as backend:
         from core.aws.endpoint_detail import endpoint_detail
         from core.aws.models import describe_model
+        from core.plans.comparison import class_warnings, compare
         from core.plans.deploy import current_spec, plan_update
 
         detail = endpoint_detail(backend.clients, endpoint)
@@ -127,16 +129,31 @@ def update(
         own = ("model_settings", *(("role_arn",) if spec.role_arn else ()))  # the endpoint keeps its own
         model_fields = {key: value for key, value in source.fields.items() if key not in own}
         spec = replace(spec, **{**model_fields, **changes, "variant": variant or spec.variant})
+        new_classes = source.classes or (
+            _classes_at(backend, spec.classes_uri) if options.named else detail.classes
+        )
+        for comparison in compare(detail, spec, new_classes):
+            say(str(comparison))
         plan = plan_update(
             detail,
             spec,
             _prices(backend),
-            warnings=source.warnings,
+            warnings=(*source.warnings, *class_warnings(detail.classes, new_classes)),
             upload=source.upload,
             classes=source.classes,
             model=describe_model(backend.clients, options.model) if options.model else None,
         )
         _confirm_and_execute(backend, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _classes_at(backend: Backend, uri: str) -> Classes | None:
+    """Read the class names of the model to deploy; report an unreadable file."""
+    from core.aws.class_names import find_classes
+
+    names = find_classes(backend.clients, (uri,))
+    for note in names.notes:
+        say(note)
+    return names.classes
 
 
 def serve_here(

@@ -10,6 +10,7 @@ from core.access.quotas import InstanceNeed
 from core.aws.connection import Connection
 from core.cost.training import PriceTable
 from core.endpoints.detail import EndpointDetail
+from core.plans.comparison import compare
 from core.plans.deploy import plan_deploy, plan_update
 from core.plans.plan import Plan
 from pages.parts import account_checks, backend, cached, fleet, links, messages, plan_dialog, state
@@ -87,6 +88,8 @@ def _rest(
             deploy_form.variant(detail, prices)
         deploy_form.class_names(chosen.names, chosen.count)
     with right:
+        if detail is not None:
+            summary.comparison(compare(detail, checked.spec, checked.new_classes, chosen.count))
         summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
         summary.problems(checked.problems)
         account_checks.show_problems(

@@ -17,6 +17,7 @@ from core.endpoints.endpoint import classes_uri_for
 from core.endpoints.spec import EndpointSpec, check_spec, instance_warnings
 from core.errors import InputError
 from core.imaging.classes import Classes
+from core.plans.comparison import class_warnings
 from core.plans.deploy import current_spec
 from core.text import plural
 from core.training.hyperparameters import Problem
@@ -30,12 +31,14 @@ COLOR = re.compile(r"\s*(#[0-9a-fA-F]{6})\s*$")
 class CheckedDeployment:
     """The spec from the form, and its problems, errors first.
 
-    classes: names to write to `spec.classes_uri`; None if they are already there, or there are none.
+    classes:     names to write to `spec.classes_uri`; None if they are already there, or there are none.
+    new_classes: names that the endpoint will have; None if there are none.
     """
 
     spec: EndpointSpec
     classes: Classes | None
     problems: tuple[Problem, ...]
+    new_classes: Classes | None = None
 
     @property
     def blocked(self) -> bool:
@@ -81,8 +84,13 @@ def check(
     problems += [Problem("endpoint", sentence, "error") for sentence in check_spec(spec, current)]
     problems += [Problem("instance_type", text, "warning") for text in instance_warnings(spec, current)]
     problems += _name_problems(spec, detail, taken)
-    problems += _model_problems(chosen, classes or (chosen.names.classes if uri else None))
-    return CheckedDeployment(spec, classes, tuple(sorted(problems, key=lambda problem: not problem.is_error)))
+    new_classes = classes or (chosen.names.classes if uri else None)
+    problems += _model_problems(chosen, new_classes)
+    if detail is not None:
+        differing = class_warnings(detail.classes, new_classes, chosen.count)
+        problems += [Problem("classes", text, "warning") for text in differing]
+    by_severity = sorted(problems, key=lambda problem: not problem.is_error)
+    return CheckedDeployment(spec, classes, tuple(by_severity), new_classes)
 
 
 def to_classes(text: str) -> Classes | None:

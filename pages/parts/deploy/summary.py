@@ -12,6 +12,7 @@ from core.cost.training import PriceTable
 from core.endpoints.endpoint import Variant
 from core.endpoints.spec import EndpointSpec
 from core.errors import CoreError
+from core.plans.comparison import Comparison
 from core.training.hyperparameters import LIGHT, Problem
 from pages.parts import messages, problem_list
 
@@ -41,6 +42,13 @@ def contents(artifact: Artifact) -> None:
 def refused(error: CoreError) -> None:
     """Draw why an artifact cannot be served."""
     st.error(f"**This model cannot be deployed.** {messages.card(error)}", icon=":material/block:")
+
+
+def comparison(rows: Sequence[Comparison]) -> None:
+    """Draw what the update changes: current and new values."""
+    for row in rows:
+        icon = ":orange[:material/change_circle:]" if row.changed else ":gray[:material/check:]"
+        st.markdown(f"{icon} :small[{messages.plain(str(row).replace(' -> ', ' → '))}]")
 
 
 def price(spec: EndpointSpec, prices: PriceTable, *, sandbox: bool) -> None:
