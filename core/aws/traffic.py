@@ -33,7 +33,7 @@ INSTANCE_NAMESPACE = "/aws/sagemaker/Endpoints"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 RECENT = timedelta(hours=24)
-"""Of an endpoint created within this time, calls before and after its creation are told apart to the minute."""
+"""Of an endpoint created within this time, calls before its creation are separated to the minute."""
 
 MS = 1e-3
 """CloudWatch returns latencies in microseconds."""

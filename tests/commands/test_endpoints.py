@@ -397,11 +397,13 @@ def test_a_failed_endpoint_is_reported_with_its_reason(run: Run, deploy: Deploy)
 
 
 def test_an_update_moves_to_another_model(run: Run, deploy: Deploy, sagemaker: Any) -> None:
-    """The endpoint gets the new model and instances; if those fail, it keeps the old ones."""
+    """The endpoint gets the new model and instances, shown next to the old ones; if those fail, it keeps these."""
     name = deploy("cli-moving")
     order = ("update", name, "--artifact", f"{MODELS}other/model.tar.gz", "--instance-type", "ml.g4dn.xlarge")
     done = run(*order, "--yes")
     assert done.exit_code == 0, done.stderr
+    assert f" -> {MODELS}other/model.tar.gz" in done.stderr
+    assert " -> 1 x ml.g4dn.xlarge" in done.stderr
     shown = json.loads(run("show", name, "--json").stdout)
     assert shown["models"][0]["model_uri"] == f"{MODELS}other/model.tar.gz"
     assert shown["instances"] == ["1 x ml.g4dn.xlarge"]

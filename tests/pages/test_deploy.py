@@ -345,13 +345,14 @@ def test_what_may_not_be_read_can_be_deployed(open_deploy, put, faults):
 
 
 def test_an_update_keeps_name_and_machine(open_deploy, here, put):
-    """For an existing endpoint, the form holds its instance type, and does not ask for a name."""
+    """For an existing endpoint, the form holds its instance type, compares it, and does not ask for a name."""
     name = put_endpoint(here, f"serving-{next(NUMBERS)}", count=2)
     app = open_deploy(endpoint=name, artifact=put(names=NAMES))
     assert app.title[0].value.replace("\\", "") == f"Update {name}"
     assert not has_field(app, "name")
     assert field(app, "instance_type").value == "ml.g4dn.xlarge"
     assert field(app, "count").value == 2
+    assert "Instances: 2 x ml.g4dn.xlarge (unchanged)" in plain_texts(app)
     field(app, "role_arn").input(ROLE).run()
     told = plain_texts(button(app, "Review plan").click().run())
     assert f"Update the endpoint {name} to the new configuration" in told
