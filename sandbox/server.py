@@ -170,8 +170,8 @@ class Sandbox:
         identity = self._state_dir.identity
         limit = self._limits.request_bytes
         keys = identity.access_key, identity.secret_key
-        authorizer = Authorizer(location, self._moto.policies)
-        identities = Identities(self._moto.owner, self._moto.sessions, authorizer)
+        authorize = Authorizer(location, self._moto.policies).check
+        identities = Identities(self._moto.owner, self._moto.sessions, authorize)
         gateway = Gateway(
             *keys, services, self.faults, identities=identities, body_limit=limit, disk=self._disk
         )

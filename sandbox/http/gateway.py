@@ -32,12 +32,13 @@ from sandbox.http.protocol import (
     unknown_operation,
 )
 from sandbox.http.server import MALFORMED
-from sandbox.services.iam.authorization import Authorizer
-from sandbox.services.iam.sessions import Caller, InvalidTokenError, Sessions
+from sandbox.http.sessions import Caller, InvalidTokenError, Sessions
 
 Wsgi = Callable[[Any, Any], Iterable[bytes]]
 JsonCall = Callable[[str, Params], Params | None]
 Invoke = Callable[[Environ, str, bytes | None], Reply]
+Authorize = Callable[[Caller, str, str, Mapping[str, Any], bytes], None]
+"""(caller, service, operation, environ, body); raises ApiError unless the caller may make the request."""
 
 CALLER = "sandbox.caller"
 """The caller of a request, in its environ."""
@@ -83,7 +84,7 @@ class Identities:
 
     owner: Caller
     sessions: Sessions
-    authorizer: Authorizer
+    authorize: Authorize
 
 
 class Gateway:
@@ -174,9 +175,7 @@ class Gateway:
         if request.service == "s3" and environ["REQUEST_METHOD"] == "POST" and _deletes(environ):
             body, _ = _read(environ, MAX_CONTROL_BODY)  # type: ignore[assignment]
             environ["wsgi.input"] = io.BytesIO(body or b"")
-        self._identities.authorizer.check(
-            request.caller, request.service, request.operation, environ, body or b""
-        )
+        self._identities.authorize(request.caller, request.service, request.operation, environ, body or b"")
 
     def _answer(self, request: SignedRequest, start_response: Any) -> Iterable[bytes]:
         """Call the request's service; errors become responses in the client's own protocol."""

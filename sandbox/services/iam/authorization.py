@@ -12,9 +12,9 @@ from typing import Any
 
 from sandbox.common.limits import SandboxLocation
 from sandbox.http.protocol import ApiError
+from sandbox.http.sessions import Caller
 from sandbox.services.iam.actions import Action, actions_of
 from sandbox.services.iam.policies import ALLOWED, EXPLICIT, Statement, decide
-from sandbox.services.iam.sessions import Caller
 
 PolicySets = Mapping[str, list[Statement]]
 """The policies of a session by kind, each of which must allow an action. The kind is a word of AWS's texts."""

@@ -40,10 +40,10 @@ from sandbox.http.protocol import (
     target_operation,
     whole_number,
 )
+from sandbox.http.sessions import Caller, Sessions
 from sandbox.services.iam.authorization import PolicySets
 from sandbox.services.iam.journal import Call, IamJournal
 from sandbox.services.iam.policies import Statement, statements, trusts
-from sandbox.services.iam.sessions import Caller, Sessions
 from sandbox.services.iam.simulate import managed_statements, principal_statements, simulate
 
 _log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from sandbox.http.sessions import Caller, InvalidTokenError, Sessions
 from sandbox.server import Sandbox
 from sandbox.services.iam.policies import Statement, decide, trusts
-from sandbox.services.iam.sessions import Caller, InvalidTokenError, Sessions
 
 ACCOUNT = "123456789012"
 DEFAULT_ROLE = f"arn:aws:iam::{ACCOUNT}:role/SegdeckSandboxRole"
