@@ -268,7 +268,7 @@ def find_missing_bucket(clients: Clients, uri: str) -> str:
 
 def _no_bucket(clients: Clients, uri: str) -> str:
     bucket, _ = _bucket_and_prefix(uri)
-    return f"The bucket {bucket} does not exist. Create it in {clients.connection.region}, or correct the S3 URI."
+    return f"Could not find the bucket {bucket}. Create it in {clients.connection.region}, or correct the S3 URI."
 
 
 def check_buckets(clients: Clients, uris: Mapping[str, str]) -> tuple[list[Problem], tuple[str, ...]]:

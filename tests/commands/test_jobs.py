@@ -163,7 +163,7 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(run: Run, sagemaker: Any) -
         (("--instance-type", "ml.m5.xlarge"), "does not train on ml.m5.xlarge"),
         (("--data", f"s3://{BUCKET}/nothing/"), "There are no objects under"),
         (("--data", "s3://no-such-bucket/data/"), "There are no objects under"),
-        (("--output", "s3://no-such-bucket/out/"), "The bucket no-such-bucket does not exist"),
+        (("--output", "s3://no-such-bucket/out/"), "Could not find the bucket no-such-bucket"),
     ],
 )
 def test_what_would_fail_is_not_started(

@@ -188,7 +188,7 @@ def test_an_upload_leads_to_the_launch_form(
 def test_invalid_numbers_in_a_link_are_ignored(dataset_page: OpenPage) -> None:
     """A value in a link that is not a whole number leaves its field at the default."""
     form = dataset_page(
-        "launch_training", data=f"s3://{BUCKET}/led/", num_classes="<b>", num_training_samples="-1"
+        "launch_training", data=f"s3://{BUCKET}/empty/", num_classes="<b>", num_training_samples="-1"
     )
     assert not form.exception
     assert hyperparameter(form, "num_classes") is None

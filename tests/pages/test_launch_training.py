@@ -192,7 +192,7 @@ def test_other_data(open_form, demo_data, sagemaker):
     field(app, "base_uri").set_value("s3://no-such-bucket/x/").run()
     shown = plain_texts(app)
     assert "There are no objects under s3://no-such-bucket/x/train/" in shown
-    assert "The bucket no-such-bucket does not exist." in shown
+    assert "Could not find the bucket no-such-bucket." in shown
     assert button(app, "Review and launch").disabled
 
 

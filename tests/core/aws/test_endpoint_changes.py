@@ -49,6 +49,7 @@ def connection(
     for name, behavior in (("one", {}), ("two", {}), ("slow", {"ping_seconds": 1})):
         body = model_archive({"behavior.json": json.dumps(behavior).encode()})
         s3.put_object(Bucket=BUCKET, Key=f"{name}/model.tar.gz", Body=body)
+    s3.put_object(Bucket=BUCKET, Key="broken/model.tar.gz", Body=b"not an archive")
     address = sandbox_server.address
     return Connection(address.region, address.url, None, address.access_key, address.secret_key)
 
@@ -243,8 +244,7 @@ def test_what_others_use_is_seen_and_stays(at: Place) -> None:
 
 def test_an_endpoint_that_failed_is_deleted_with_all_it_has(at: Place) -> None:
     """A deploy whose model does not start leaves a failed endpoint, which can be deleted like any other."""
-    name, place = at.name("fails"), {"Bucket": "endpoint-changes", "Key": "broken/model.tar.gz"}
-    at.clients.s3.put_object(**place, Body=b"not an archive")
+    name = at.name("fails")
     execute(at.clients, deploy(name, "broken"))
     found = at.settled(name)
     assert (found.endpoint.status, bool(found.endpoint.failure_reason)) == ("Failed", True)

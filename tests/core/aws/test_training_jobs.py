@@ -213,7 +213,7 @@ def test_a_missing_bucket_is_an_empty_channel(canned_server: Any) -> None:
     canned_server.says(canned_server.raw(404, NO_BUCKET))
     found = list_channels(canned_server.clients(), data_channels("s3://nowhere/d")[:1])
     assert found.keys == {"train": ()}
-    assert "The bucket nowhere does not exist." in found.notes[0]
+    assert "Could not find the bucket nowhere." in found.notes[0]
 
 
 def test_a_missing_destination_is_an_error(canned_server: Any) -> None:
@@ -223,6 +223,6 @@ def test_a_missing_destination_is_an_error(canned_server: Any) -> None:
     uris = {"output_uri": "s3://nowhere/out/", "checkpoint_uri": "s3://closed/c/", "other": ""}
     problems, notes = check_buckets(canned_server.clients(), uris)
     assert [(problem.name, problem.severity) for problem in problems] == [("output_uri", "error")]
-    assert "The bucket nowhere does not exist." in problems[0].message
+    assert "Could not find the bucket nowhere." in problems[0].message
     assert len(notes) == 1
     assert "s3://closed/c/" in notes[0]

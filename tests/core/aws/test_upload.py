@@ -303,12 +303,13 @@ def test_a_prefix_brings_its_class_names(clients: Clients, order: Order) -> None
 
 
 def test_a_prefix_that_cannot_be_listed_is_not_called_good(clients: Clients) -> None:
-    """If the bucket does not exist, each channel is reported as unknown, with the reason."""
+    """If the bucket does not exist, each channel is an error, and the missing bucket is named once."""
     report, notes = check_prefix(clients, "s3://nowhere-at-all/set/")
-    assert count_by_code(report.problems) == {"channel_unknown": 4}
+    assert count_by_code(report.problems) == {"channel": 4}
     assert not report.usable
-    assert "It is unknown" in report.summary
-    assert all("bucket does not exist" in note for note in notes)
+    assert [note for note in notes if "bucket" in note] == [
+        "Could not find the bucket nowhere-at-all. Create it in us-east-1, or correct the S3 URI."
+    ]
     with pytest.raises(errors.InputError, match="not an S3 URI"):
         check_prefix(clients, "s3://")
 

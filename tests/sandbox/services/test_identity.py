@@ -427,7 +427,7 @@ def test_presigned_url(sandbox: Sandbox, role: Callable[..., str], version: str)
 
 class TestConditions:
     @pytest.mark.parametrize(
-        ("condition", "context", "met"),
+        ("condition", "keys", "met"),
         [
             ({"StringEquals": {"k": ["a", "b"]}}, {"k": ["b"]}, True),
             ({"StringEquals": {"k": "a"}}, {}, False),
@@ -452,10 +452,10 @@ class TestConditions:
             ({"BinaryEquals": {"k": "QQ=="}}, {"k": ["QQ=="]}, False),
         ],
     )
-    def test_operator(self, condition: dict[str, Any], context: dict[str, list[str]], met: bool) -> None:
+    def test_operator(self, condition: dict[str, Any], keys: dict[str, list[str]], met: bool) -> None:
         """Each operator decides as in IAM; a key that is missing meets only negated and IfExists tests."""
         statement = Statement("s", allow("a:b", Condition=condition))
-        assert (decide([statement], "a:b", "*", context).outcome == "allowed") == met
+        assert (decide([statement], "a:b", "*", keys).outcome == "allowed") == met
 
     def test_trust_that_denies(self) -> None:
         """A Deny of a trust policy wins."""
