@@ -8,6 +8,7 @@ and shows no state: it raises UnexpectedAnswerError.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from typing import Any
 from core.access.trust import parse_policy
 from core.aws.connection import Clients
 from core.aws.errors import required
-from core.errors import InputError
+from core.errors import InputError, TakenError
+from core.escaping import json_text
+from core.text import listing
 
 Params = Mapping[str, Any]
 
@@ -28,7 +31,8 @@ SINGLE = 1e-6
 class Operation:
     """One kind of call.
 
-    is_done: returns whether it was done, by its parameters. Raises NotFoundError if the resource does not exist.
+    is_done: returns whether it was done, by its parameters. Raises NotFoundError if the resource does not exist,
+             TakenError if the call would replace something that may still be needed.
     answers: fields that its response must have; without them, it was truncated.
     first:   check before the call too, so that an existing resource is not created again.
     deletes: it is done when the resource is gone.
@@ -192,12 +196,30 @@ def _role_made(clients: Clients, params: Params) -> bool:
 
 
 def _role_policy_put(clients: Clients, params: Params) -> bool:
-    """Return whether the role has this inline policy, word for word."""
+    """Return True if the role has this inline policy. Raises TakenError if it has another one of that name."""
     role, policy = params["RoleName"], params["PolicyName"]
     doing = f"read the policy {policy} of the role {role}"
     with clients.calling(doing):
         answer = clients.iam.get_role_policy(RoleName=role, PolicyName=policy)
-    return _same_policy(required(answer, "PolicyDocument", doing), params["PolicyDocument"])
+    present = required(answer, "PolicyDocument", doing)
+    if not _same_policy(present, params["PolicyDocument"]):
+        buckets = _buckets(present)
+        purpose = f" for {listing(buckets)}" if buckets else ""
+        raise TakenError(
+            f"The role {role} already has a policy {policy}{purpose}.",
+            why="The new policy would replace it, and whatever uses the role would lose that access.",
+            todo="Choose another role name.",
+        )
+    return True
+
+
+def _buckets(policy: object) -> list[str]:
+    """Return the buckets that a policy names; none for a policy that cannot be read."""
+    try:
+        text = json_text(parse_policy(policy))
+    except InputError:
+        return []
+    return list(dict.fromkeys(re.findall(r'"arn:[a-z-]+:s3:::([a-z0-9.-]+)', text)))
 
 
 def _same_policy(actual: object, wanted: str) -> bool:

@@ -291,6 +291,18 @@ def test_a_role_of_that_name_is_left_alone(clients: Clients, aws: AccessAws) -> 
     assert aws.created == {}
 
 
+def test_a_role_keeps_its_policy_for_another_bucket(clients: Clients, aws: AccessAws) -> None:
+    """Where the role has a policy for another bucket, the plan is refused with that bucket and changes nothing."""
+    execute(clients, plan_role(clients, "Fresh", parse_target(bucket=BUCKET)))
+    before = dict(aws.created["Fresh"])
+    aws.buckets["other-data"] = REGION
+    with pytest.raises(TakenError, match=f"role Fresh already has a policy .* for {BUCKET}") as refused:
+        execute(clients, plan_role(clients, "Fresh", parse_target(bucket="other-data")))
+    assert refused.value.todo == "Choose another role name."
+    assert aws.created["Fresh"] == before
+    assert aws.calls.count("PutRolePolicy") == 1
+
+
 def test_what_the_plan_for_a_role_needs(clients: Clients, aws: AccessAws) -> None:
     """The plan needs a bucket and a possible name, and warns where the key of the bucket cannot be read."""
     with pytest.raises(InputError, match="No bucket"):
