@@ -33,6 +33,9 @@ DATA = Topic("role-data", "Role: data")
 LOGS = Topic("role-logs", "Role: logs and metrics")
 IMAGE = Topic("role-image", "Role: container image")
 
+SERVICE_LINKED = ":role/aws-service-role/"
+"""Part of the ARN of every role that AWS makes for one of its services, such as for SageMaker's notebooks."""
+
 CREATE = "segdeck create-role NAME --bucket BUCKET"
 
 
@@ -49,7 +52,12 @@ class Role:
 
 
 def trusts(role: Role, service: str, account: str) -> bool:
-    """Return whether a role lets a service assume it; False where its trust policy cannot be read."""
+    """Return whether a role can be the execution role of a service; False where its trust policy cannot be read.
+
+    A service-linked role cannot: AWS lets nobody pass it.
+    """
+    if SERVICE_LINKED in role.arn:
+        return False
     try:
         return trust_decision(parse_policy(role.trust), service, account).outcome in (
             "allowed",
@@ -109,6 +117,12 @@ def role_check(
     if role.arn != role_arn:
         return topic.check(
             "problem", f"The ARN of {role.name} is {role.arn}, not {role_arn}.", "Use that ARN."
+        )
+    if SERVICE_LINKED in role.arn:
+        return topic.check(
+            "problem",
+            f"{role.name} is a service-linked role: training jobs and endpoints cannot use it.",
+            f"Choose another role, or create one: {CREATE}",
         )
     try:
         decision = trust_decision(parse_policy(role.trust), service, context.account)

@@ -54,6 +54,7 @@ Reply = tuple[int, bytes, dict[str, str]]
 class AccessAws:
     """The account.
 
+    roles:   name -> trust policy. A name may begin with a path, such as "team/Trainer".
     denied:  (ARN of the principal, action) that the simulator denies -> extra members of the result.
     refused: operations that are refused, such as "GetRole".
     """
@@ -180,7 +181,7 @@ class AccessAws:
         trust = quote(json.dumps(self.roles[name]))
         arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
         return (
-            f"<RoleName>{name}</RoleName><Arn>{arn}</Arn><Path>/</Path><RoleId>A</RoleId>"
+            f"<RoleName>{name.rpartition('/')[2]}</RoleName><Arn>{arn}</Arn><Path>/</Path><RoleId>A</RoleId>"
             f"<CreateDate>2026-01-01T00:00:00Z</CreateDate>"
             f"<AssumeRolePolicyDocument>{trust}</AssumeRolePolicyDocument>"
         )

@@ -238,6 +238,14 @@ def test_without_simulation_reads_are_tried() -> None:
     assert "sagemaker:ListEndpoints" in unknown.found
 
 
+def test_a_service_linked_role_is_refused() -> None:
+    """A service-linked role that is given as the execution role is a problem, although it trusts SageMaker."""
+    arn = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{SERVICE}/AWSServiceRoleForAmazonSageMakerNotebooks"
+    linked = Role("AWSServiceRoleForAmazonSageMakerNotebooks", arn, trusting(SERVICE).trust)
+    check = role_check(linked, arn)
+    assert (check.status, "service-linked role" in check.found) == ("problem", True)
+
+
 def role_check(role: Any, arn: str = ROLE_ARN) -> Check:
     return role_rules.role_check(role, arn, SERVICE, AWS, parse_principal(arn))
 

@@ -258,6 +258,16 @@ def test_a_role_is_found_where_none_is_given(clients: Clients, aws: AccessAws) -
     assert checks["role"].status == "problem"
 
 
+def test_a_service_linked_role_is_no_execution_role(clients: Clients, aws: AccessAws) -> None:
+    """SageMaker's own service-linked role is not found as the execution role, whichever other roles there are."""
+    linked = "aws-service-role/sagemaker.amazonaws.com/AWSServiceRoleForAmazonSageMakerNotebooks"
+    aws.roles = {linked: TRUST}
+    checks = {check.id: check for check in report(clients, role="").checks}
+    assert (checks["role"].status, "No role of this account" in checks["role"].found) == ("problem", True)
+    aws.roles["Trainer"] = TRUST
+    assert report(clients, role="").role_arn == ROLE
+
+
 def test_instance_types_that_are_given_are_checked(clients: Clients, aws: AccessAws) -> None:
     """Given an instance type, its quotas for training, hosting and transform are checked."""
     checks = report(clients, "Trainer", BUCKET, "ml.g4dn.xlarge").checks
