@@ -21,6 +21,7 @@ from sandbox.common.disk import CODE, STATUS, Disk, DiskFullError, is_full
 from sandbox.http import faults, sigv2, sigv4
 from sandbox.http.faults import Faults
 from sandbox.http.protocol import (
+    OPERATION,
     ApiError,
     Environ,
     Params,
@@ -28,6 +29,7 @@ from sandbox.http.protocol import (
     call_json,
     dialect,
     error_reply,
+    form_params,
     target_operation,
     unknown_operation,
 )
@@ -40,6 +42,8 @@ Invoke = Callable[[Environ, str, bytes | None], Reply]
 Authorize = Callable[[Caller, str, str, Mapping[str, Any], bytes], None]
 """(caller, service, operation, environ, body); raises ApiError unless the caller may make the request."""
 
+QUERY_SERVICES = frozenset({"iam", "sts"})
+"""Services that are called by the query protocol alone: a form, whatever the headers say."""
 CALLER = "sandbox.caller"
 """The caller of a request, in its environ."""
 _MODELS = {"servicequotas": "service-quotas"}
@@ -147,7 +151,8 @@ class Gateway:
         caller, key, secret = self._caller(environ, signature.access_key, service, now)
         sigv4.verify(environ, signature, key, secret, payload_sha256=digest, now=now)
         environ[CALLER] = caller
-        return SignedRequest(environ, service, body, _operation(environ, service, body or b""), caller)
+        environ[OPERATION] = operation = _operation(environ, service, body or b"")
+        return SignedRequest(environ, service, body, operation, caller)
 
     def _caller(
         self, environ: Environ, access_key: str, service: str, now: datetime
@@ -304,7 +309,7 @@ def _piece(stream: Any) -> bytes:
 
 
 def _operation(environ: Environ, service: str, body: bytes) -> str:
-    """Return the operation's name as the request gives it; for S3 its method and path."""
+    """Return the operation's name as the request gives it; for S3 its method and path. Raises ApiError."""
     path = str(environ["PATH_INFO"])
     if service == "s3":
         return f"{environ['REQUEST_METHOD']} {path}"
@@ -314,6 +319,7 @@ def _operation(environ: Environ, service: str, body: bytes) -> str:
         return BATCH_GET_METRICS
     if match := _CBOR_OPERATION.fullmatch(path):
         return match[1]
-    if str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded"):
-        return parse_qs(body.decode("latin-1")).get("Action", [""])[0]
+    form = str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded")
+    if form or service in QUERY_SERVICES:
+        return form_params(body).get("Action", "")
     return target_operation(environ) or f"{environ['REQUEST_METHOD']} {path}"

@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 import botocore.session
@@ -90,7 +91,23 @@ def shortened(text: str, length: int = 40) -> str:
     return text if len(text) <= length else f"{text[:length]}... ({len(text)} characters)"
 
 
-# -- operations of the JSON 1.1 protocol
+# -- operations of the query and JSON 1.1 protocols
+
+OPERATION = "sandbox.operation"
+"""The operation of a request, in its environ: the gateway decides it, and authorizes and runs the same one."""
+
+
+def form_params(body: bytes) -> dict[str, str]:
+    """Return the parameters of the query protocol. Raises ApiError for one that is given twice."""
+    pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+    params = dict(pairs)
+    if len(params) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ApiError(
+            "MalformedQueryString", f"The parameter {shortened(repeated)!r} is given more than once."
+        )
+    return params
 
 
 def target_operation(environ: Environ) -> str:

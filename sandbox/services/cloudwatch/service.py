@@ -26,6 +26,7 @@ from typing import Any
 from sandbox.common.database import Database
 from sandbox.http import cbor
 from sandbox.http.protocol import (
+    OPERATION,
     ApiError,
     Params,
     Reply,
@@ -118,9 +119,10 @@ class CloudWatch:
         path = _CBOR_PATH.fullmatch(environ["PATH_INFO"])
         if environ.get("HTTP_SMITHY_PROTOCOL") == cbor.PROTOCOL and path is not None:
             return self._reply_in_cbor(path[1], _body(environ))
-        operation = target_operation(environ)
-        if not operation:
+        target = target_operation(environ)
+        if not target:
             raise invalid("The sandbox's CloudWatch supports only the protocols JSON and CBOR, not Query.")
+        operation = environ.get(OPERATION, target)
         body = _body(environ)
         return call_json("cloudwatch", operation, body, lambda params: self.call(operation, params))
 

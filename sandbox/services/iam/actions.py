@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from sandbox.common.limits import SandboxLocation
+from sandbox.http.protocol import form_params
 
 SAGEMAKER_PRINCIPAL = "sagemaker.amazonaws.com"
 _PREFIXES = {"monitoring": "cloudwatch"}
@@ -42,8 +43,7 @@ def actions_of(
     if service == "s3":
         return list(_s3(environ, body))
     if service in {"iam", "sts"}:
-        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-        return list(_query(location, service, operation, form))
+        return list(_query(location, service, operation, form_params(body)))
     name = f"{_PREFIXES.get(service, service)}:{operation}"
     if service == "sagemaker":
         return list(_sagemaker(location, name, operation, environ, _json(body)))

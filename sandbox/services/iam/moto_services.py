@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
@@ -31,13 +31,14 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from sandbox.common.disk import Disk, DiskFullError, is_full
 from sandbox.http import protocol, sigv4
 from sandbox.http.protocol import (
+    OPERATION,
     ApiError,
     Reply,
     bytes_reply,
     dialect,
     error_reply,
+    form_params,
     shortened,
-    target_operation,
     whole_number,
 )
 from sandbox.http.sessions import Caller, Sessions
@@ -124,9 +125,12 @@ class MotoServices:
             raise ApiError(
                 "UnknownOperationException", f"The sandbox does not support {service} {environ['PATH_INFO']}."
             )
-        body = environ["wsgi.input"].read()
-        params = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-        operation = target_operation(environ) or params.get("Action", "")
+        params = form_params(environ["wsgi.input"].read())
+        operation = environ.get(OPERATION, params.get("Action", ""))
+        if not operation:
+            raise ApiError("MissingAction", "The body must be a form that gives the parameter Action.")
+        if operation not in protocol.service(service).operation_names:  # moto also accepts other spellings
+            raise ApiError("InvalidAction", f"Could not find operation {shortened(operation)}.")
         _check_numbers(service, operation, params)
         caller = environ.get("sandbox.caller") or self.owner
         _check_supported(operation, params)
@@ -141,15 +145,21 @@ class MotoServices:
                 raise ApiError(
                     "ValidationError", "Must specify userName when calling with non-User credentials"
                 )
-            body = urlencode({**params, "UserName": USER}).encode()
+            params["UserName"] = USER
+        call = _call(environ, params)
         if operation.startswith(_READS):
-            return self._call_moto(environ, body)
+            return self._repeat(call)
         with self._lock:
-            reply = self._call_moto(environ, body)
+            reply = self._repeat(call)
             if reply.status < 400:
                 self._changes += 1
-                self._remember(_call(environ, body))
+                self._remember(call)
             return reply
+
+    def _repeat(self, call: Call) -> Reply:
+        """Make a call as it is journaled: no other part of the request can name another operation to moto."""
+        environ = _environ(call.authorization, call.body, call.content_type, call.target)
+        return self._call_moto(environ, call.body.encode())
 
     def _remember(self, call: Call) -> None:
         """Record a call that moto has carried out. Raises DiskFullError."""
@@ -378,8 +388,6 @@ def _check_supported(operation: str, params: Mapping[str, str]) -> None:
 
 def _check_numbers(service: str, operation: str, params: Mapping[str, str]) -> None:
     """Raise ApiError ValidationError for an invalid number, at which moto would drop the connection."""
-    if operation not in protocol.service(service).operation_names:
-        return
     shape = protocol.service(service).operation_model(operation).input_shape
     for name, member in shape.members.items() if shape is not None else ():
         if name in params and member.type_name in {"integer", "long"}:
@@ -400,15 +408,15 @@ def _query_reply(service: str, operation: str, result: str) -> Reply:
     return bytes_reply(xml.encode(), "text/xml")
 
 
-def _call(environ: Mapping[str, Any], body: bytes) -> Call:
-    """Return a request's journal entry: of the signature only its scope."""
+def _call(environ: Mapping[str, Any], params: Mapping[str, str]) -> Call:
+    """Return a request's journal entry: of the signature only its scope, of the body only its parameters."""
     signature = sigv4.parse(environ)
     return Call(
         at=time.time(),
         authorization=_SCOPE.format(region=signature.region, service=signature.service),
-        content_type=environ.get("CONTENT_TYPE", ""),
-        target=environ.get("HTTP_X_AMZ_TARGET", ""),
-        body=body.decode(),
+        content_type=_FORM,
+        target="",
+        body=urlencode(params),
     )
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 import boto3
 import pytest
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from sandbox.http.sessions import Caller, InvalidTokenError, Sessions
@@ -81,6 +86,65 @@ def role(sandbox: Sandbox) -> Callable[..., str]:
         return arn
 
     return make
+
+
+def post(session: Session, service: str, body: str, path: str = "/", **headers: str) -> str:
+    """Send a signed request of a session; return its status and the error's code."""
+    url = session.client("sts").meta.endpoint_url
+    keys = session.keys
+    credentials = Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = AWSRequest("POST", url + path, data=body, headers=names)
+    SigV4Auth(credentials, service, "us-east-1").add_auth(request)
+    answer = urllib3.request(
+        "POST", url + path, body=body.encode(), headers=dict(request.headers), retries=False
+    )
+    code = re.search(r'<Code>(\w+)|"__type": "(\w+)', answer.data.decode())
+    return f"{answer.status} {code[1] or code[2] if code else ''}".strip()
+
+
+FORM, TEXT = "application/x-www-form-urlencoded", "text/plain"
+READ = "Action=ListRoles&Version=2010-05-08"
+DELETE = "Action=DeleteRole&Version=2010-05-08&RoleName={name}"
+PUT = '{"Namespace": "a&Action=ListMetrics&b=", "MetricData": [{"MetricName": "m", "Value": 1}]}'
+
+
+@pytest.mark.parametrize(
+    ("service", "body", "path", "headers", "answer"),
+    [
+        ("iam", f"{READ}&{DELETE}", "/", {"Content_Type": FORM}, "400 MalformedQueryString"),
+        ("iam", f"{READ}&RoleName=a&RoleName=b", "/", {"Content_Type": FORM}, "400 MalformedQueryString"),
+        ("iam", DELETE, "/", {"Content_Type": FORM, "X_Amz_Target": "x.ListRoles"}, "403 AccessDenied"),
+        ("iam", READ, "/", {"Content_Type": FORM, "X_Amz_Target": "x.DeleteRole"}, "200"),
+        ("iam", DELETE, "/", {"Content_Type": TEXT, "X_Amz_Target": "x.ListRoles"}, "403 AccessDenied"),
+        ("iam", READ, "/?" + DELETE, {"Content_Type": FORM}, "200"),
+        ("iam", "", "/?" + DELETE, {"Content_Type": TEXT, "Action": "DeleteRole"}, "400 MissingAction"),
+        ("iam", DELETE.replace("eR", "e_r"), "/", {"Content_Type": FORM}, "400 InvalidAction"),
+        ("monitoring", PUT, "/", {"Content_Type": FORM, "X_Amz_Target": "x.PutMetricData"}, "200"),
+        ("monitoring", PUT, "/service/x/operation/ListMetrics", {"X_Amz_Target": "x.PutMetricData"}, "200"),
+    ],
+)  # fmt: skip
+def test_the_authorized_operation_runs(  # noqa: PLR0917 - one row of the table above
+    sandbox: Sandbox,
+    role: Callable[..., str],
+    service: str,
+    body: str,
+    path: str,
+    headers: dict[str, str],
+    answer: str,
+) -> None:
+    """A request that names two operations runs only the one that was authorized, or none."""
+    iam, name = sandbox.loopback.client("iam"), f"kept-{next(NUMBERS)}"
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust({"AWS": ACCOUNT}))
+    kept = deny("iam:DeleteRole", "cloudwatch:PutMetricData")
+    reader = Session(sandbox, role(allow("iam:*", "cloudwatch:*"), kept))
+    body, path = body.replace("{name}", name), path.replace("{name}", name)
+    assert post(reader, service, body, path, **headers) == answer
+    assert iam.get_role(RoleName=name)["Role"]["RoleName"] == name
+    assert (
+        sandbox.loopback.client("cloudwatch").list_metrics(Namespace="a&Action=ListMetrics&b=")["Metrics"]
+        == []
+    )
 
 
 def error(call: Callable[..., Any], **members: Any) -> tuple[str, str]:
@@ -401,8 +465,6 @@ class TestTokens:
 @pytest.mark.parametrize("version", ["s3", "s3v4"])
 def test_presigned_url(sandbox: Sandbox, role: Callable[..., str], version: str) -> None:
     """A URL presigned with a session's keys works as far as its policies allow."""
-    import urllib3
-
     s3 = sandbox.loopback.client("s3")
     s3.create_bucket(Bucket="presigned")
     s3.put_object(Bucket="presigned", Key="yes/k", Body=b"x")
