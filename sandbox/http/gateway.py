@@ -121,6 +121,11 @@ class Gateway:
             self._authorize(request)
         except ApiError as error:
             return _send(error_reply(error, dialect(environ, request.service)), start_response)
+        except ConnectionError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - printed, and reported to the client
+            reply = error_reply(self._failure(request, problem), dialect(environ, request.service))
+            return _send(reply, start_response)
         rule = self._faults.match(request.service, request.operation)
         if rule is None:
             return self._answer(request, start_response)

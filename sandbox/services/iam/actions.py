@@ -79,8 +79,7 @@ def _sagemaker(
         if params.get(member) and not operation.startswith(_LISTS)
     ]
     if operation == "BatchGetMetrics":
-        queries = params.get("MetricQueries") or []
-        named = [str(query.get("ResourceArn", "*")) for query in queries if isinstance(query, dict)]
+        named = [str(query.get("ResourceArn", "*")) for query in _structures(params, "MetricQueries")]
     for resource in named or [str(params.get("ResourceArn", "*")).lower()]:
         yield Action(name, resource, context)
     if operation.startswith("Create"):
@@ -94,14 +93,13 @@ def _sagemaker_context(params: dict[str, Any]) -> dict[str, list[str]]:
     """Return SageMaker's condition keys of a request; keys that the request lacks are absent."""
     resources, output = _structure(params, "ResourceConfig"), _structure(params, "OutputDataConfig")
     vpc = _structure(params, "VpcConfig")
-    variants = [item for item in params.get("ProductionVariants") or [] if isinstance(item, dict)]
-    tags = [item for item in params.get("Tags") or [] if isinstance(item, dict)]
+    variants, tags = _structures(params, "ProductionVariants"), _structures(params, "Tags")
     values = {
         "sagemaker:instancetypes": [
             item.get("InstanceType") for item in [resources, *variants] if item.get("InstanceType")
         ],
-        "sagemaker:vpcsubnets": vpc.get("Subnets"),
-        "sagemaker:vpcsecuritygroupids": vpc.get("SecurityGroupIds"),
+        "sagemaker:vpcsubnets": _items(vpc, "Subnets"),
+        "sagemaker:vpcsecuritygroupids": _items(vpc, "SecurityGroupIds"),
         "sagemaker:volumekmskey": _one(resources.get("VolumeKmsKeyId") or params.get("KmsKeyId")),
         "sagemaker:outputkmskey": _one(output.get("KmsKeyId")),
         "sagemaker:networkisolation": _one(params.get("EnableNetworkIsolation")),
@@ -118,6 +116,17 @@ def _structure(params: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a member that is a structure; empty for anything else."""
     value = params.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def _structures(params: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the structures of a member that is a list; none for anything else, which the service itself refuses."""
+    return [item for item in _items(params, name) if isinstance(item, dict)]
+
+
+def _items(params: dict[str, Any], name: str) -> list[Any]:
+    """Return a member that is a list; empty for anything else, which the service itself refuses."""
+    value = params.get(name)
+    return value if isinstance(value, list) else []
 
 
 def _one(value: Any) -> list[str]:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
-from sandbox.http.protocol import ApiError
+from sandbox.http.protocol import ApiError, shortened
 
 ALLOWED, IMPLICIT, EXPLICIT = "allowed", "implicitDeny", "explicitDeny"
 Context = Mapping[str, list[str]]
@@ -44,14 +44,43 @@ class Decision:
 
 
 def statements(source: str, document: str) -> Iterator[Statement]:
-    """Yield the statements of a policy document, plain or URL-encoded. Raises ApiError."""
+    """Yield the statements of a policy document, plain or URL-encoded. Raises ApiError MalformedPolicyDocument."""
     text = document if document.lstrip().startswith("{") else unquote(document)
     try:
         policy = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ApiError("InvalidInput", f"The policy {source} is not JSON: {error}") from error
+        raise ApiError("MalformedPolicyDocument", f"The policy {source} is not JSON: {error}") from error
+    if not isinstance(policy, dict):
+        raise _malformed(source, "it must be a JSON object")
     for body in _list(policy.get("Statement", [])):
+        problem = _problem(body)
+        if problem:
+            raise _malformed(source, problem)
         yield Statement(source, body)
+
+
+def _malformed(source: str, problem: str) -> ApiError:
+    return ApiError("MalformedPolicyDocument", f"The policy {source} is malformed: {problem}.")
+
+
+def _problem(body: Any) -> str:
+    """Return what is wrong with the form of a statement; empty for a valid one."""
+    if not isinstance(body, dict):
+        return "each Statement must be a JSON object"
+    if body.get("Effect") not in ("Allow", "Deny"):
+        return f"Effect must be Allow or Deny, not {shortened(str(body.get('Effect')))}"
+    if ("Action" in body) == ("NotAction" in body):
+        return "a Statement must have either Action or NotAction"
+    for member in ("Action", "NotAction", "Resource", "NotResource"):
+        if not all(isinstance(item, str) for item in _list(body.get(member, []))):
+            return f"{member} must be a string or a list of strings"
+    condition = body.get("Condition", {})
+    if not isinstance(condition, dict) or not all(isinstance(tests, dict) for tests in condition.values()):
+        return "Condition must map operators to keys with values"
+    values = [item for tests in condition.values() for wanted in tests.values() for item in _list(wanted)]
+    if not all(isinstance(item, str | int | float) for item in values):
+        return "the values of a Condition must be strings, numbers or booleans"
+    return ""
 
 
 def decide(policies: Iterable[Statement], action: str, resource: str, context: Context) -> Decision:

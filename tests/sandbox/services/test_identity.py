@@ -352,6 +352,50 @@ def test_boundary_and_session_policy(sandbox: Sandbox, role: Callable[..., str])
     assert text.endswith("because no session policy allows the s3:ListAllMyBuckets action")
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "[]",
+        '"Allow"',
+        '{"Statement": ["Allow"]}',
+        document({"Action": "*", "Resource": "*"}),
+        document({**allow("*"), "Effect": "Permit"}),
+        document({"Effect": "Allow", "Resource": "*"}),
+        document({**allow("*"), "NotAction": "s3:*"}),
+        document({**allow("*"), "Action": 1}),
+        document({**allow("*"), "Resource": [{}]}),
+        document(allow("*", Condition="Bool")),
+        document(allow("*", Condition={"Bool": "true"})),
+        document(allow("*", Condition={"Bool": {"aws:SecureTransport": {}}})),
+        "{",
+    ],
+)
+def test_malformed_session_policy(sandbox: Sandbox, role: Callable[..., str], policy: str) -> None:
+    """A malformed session policy is refused when the role is assumed, not at the session's first request."""
+    sts = sandbox.loopback.client("sts")
+    code, text = error(sts.assume_role, RoleArn=role(), RoleSessionName="xx", Policy=policy)
+    assert (code, "session policy" in text) == ("MalformedPolicyDocument", True)
+
+
+@pytest.mark.parametrize(
+    ("operation", "member"),
+    [
+        ("CreateTrainingJob", '"Tags": 5'),
+        ("CreateEndpointConfig", '"ProductionVariants": true'),
+        ("CreateModel", '"VpcConfig": {"Subnets": 5}'),
+        ("CreateModel", '"VpcConfig": {"SecurityGroupIds": 5}'),
+    ],
+)
+def test_member_of_a_wrong_type(
+    sandbox: Sandbox, role: Callable[..., str], operation: str, member: str
+) -> None:
+    """A session's request with another value in place of a list is refused as malformed, not dropped."""
+    body = '{"TrainingJobName": "a", "EndpointConfigName": "a", "ModelName": "a", ' + member + "}"
+    headers = {"Content_Type": "application/x-amz-json-1.1", "X_Amz_Target": f"SageMaker.{operation}"}
+    answer = post(Session(sandbox, role(allow("*"))), "sagemaker", body, **headers)
+    assert answer == "400 SerializationException"
+
+
 def test_deleted_role(sandbox: Sandbox, role: Callable[..., str]) -> None:
     """A session of a role that was deleted may do nothing."""
     arn, iam = role(allow("*")), sandbox.loopback.client("iam")
