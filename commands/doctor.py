@@ -54,7 +54,7 @@ def doctor(
         typer.Option(
             metavar="[USE=]TYPE",
             help="Instance type whose quota is checked, for example ml.g5.xlarge or training=ml.g5.xlarge; "
-            "USE is training, hosting or transform. Repeat for several.",
+            "USE is training, spot, hosting or transform. Repeat for several.",
         ),
     ] = None,
     policy: Annotated[

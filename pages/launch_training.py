@@ -74,7 +74,7 @@ def _preflight(
         connection,
         role=spec.role_arn,
         uri=spec.output_uri,
-        need=InstanceNeed("training", spec.instance_type),
+        need=InstanceNeed("spot" if spec.spot else "training", spec.instance_type),
     )
     if st.button(
         "Review and launch", type="primary", disabled=checked.blocked, width="stretch", key="review"

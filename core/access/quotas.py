@@ -8,16 +8,20 @@ from typing import Literal
 from core.errors import InputError
 from core.training.preflight import FAMILIES, INSTANCE
 
-InstanceUse = Literal["training", "hosting", "transform"]
+InstanceUse = Literal["training", "spot", "hosting", "transform"]
+"""spot: training on spot capacity, which has a quota of its own."""
 
 QUOTA_NAMES: dict[InstanceUse, str] = {
     "training": "{} for training job usage",
+    "spot": "{} for spot training job usage",
     "hosting": "{} for endpoint usage",
     "transform": "{} for transform job usage",
 }
 """How AWS names the quotas; {} is the instance type."""
 
-USES: tuple[InstanceUse, ...] = ("training", "hosting", "transform")
+USES: tuple[InstanceUse, ...] = ("training", "spot", "hosting", "transform")
+
+TRAINS: tuple[InstanceUse, ...] = ("training", "spot")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,7 +55,7 @@ class Quota:
 def parse_need(text: str) -> tuple[InstanceNeed, ...]:
     """Return what is meant by TYPE or USE=TYPE. Raises InputError.
 
-    Without a use, the type is meant for all that the algorithm can use it for.
+    Without a use, the type is meant for all that the algorithm can use it for; spot capacity must be asked for.
     """
     use_text, _, instance_type = text.strip().rpartition("=")
     match = INSTANCE.fullmatch(instance_type)
@@ -65,4 +69,6 @@ def parse_need(text: str) -> tuple[InstanceNeed, ...]:
             raise InputError(f"{use_text!r} is not a use of an instance.", todo=f"Use {', '.join(USES)}.")
         return (InstanceNeed(use, instance_type),)
     trains = match["family"] in FAMILIES
-    return tuple(InstanceNeed(use, instance_type) for use in USES if use != "training" or trains)
+    return tuple(
+        InstanceNeed(use, instance_type) for use in USES if use != "spot" and (use != "training" or trains)
+    )

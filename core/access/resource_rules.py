@@ -11,7 +11,7 @@ from core.access.check import MAX_REASON, Check, Topic
 from core.access.context import AccessContext
 from core.access.permissions import BUCKET_ACTIONS, Permission, bucket_grants, document, grants, statement
 from core.access.principal import Principal
-from core.access.quotas import InstanceNeed, Quota
+from core.access.quotas import TRAINS, InstanceNeed, Quota
 from core.cost.training import PriceTable
 from core.errors import CoreError, DeniedError, NotFoundError
 
@@ -218,7 +218,7 @@ def prices_check(
         need.instance_type
         for need in needs
         if need.use != "transform"
-        and prices.per_hour(need.instance_type, "training" if need.use == "training" else "hosting") is None
+        and prices.per_hour(need.instance_type, "training" if need.use in TRAINS else "hosting") is None
     ]
     unknown = f" No price is known for {', '.join(dict.fromkeys(lacking))}." if lacking else ""
     reason = f" {notes[0][:MAX_REASON]}" if notes else ""

@@ -166,6 +166,17 @@ def test_the_launch_form_shows_what_the_account_lacks(open_launch, account: Acce
     assert "Fix it on the Setup page" in [link.proto.label for link in app.get("page_link")]
 
 
+def test_the_launch_form_checks_the_quota_of_spot_jobs(open_launch, account: AccessAws) -> None:
+    """With spot capacity, the launch form checks the quota of spot jobs, not that of on-demand jobs."""
+    account.quotas["ml.g4dn.xlarge for training job usage"] = ("L-0", 0)
+    account.quotas["ml.g4dn.xlarge for spot training job usage"] = ("L-1", 0)
+    app = open_launch()
+    next(toggle for toggle in app.toggle if "spot" in toggle.label).set_value(True).run()
+    told = plain_texts(app)
+    assert '"ml.g4dn.xlarge for spot training job usage" is 0' in told
+    assert '"ml.g4dn.xlarge for training job usage" is 0' not in told
+
+
 def test_the_launch_form_shows_no_problem_where_there_is_none(open_launch) -> None:
     """Without a problem of the account, the launch form says nothing about it."""
     app = open_launch()

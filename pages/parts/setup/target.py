@@ -32,8 +32,8 @@ def ask(*, sandbox: bool) -> SetupTarget | None:
             INSTANCE_TYPES,
             "Instance types",
             "training=ml.g5.xlarge, ml.c5.xlarge",
-            "Types whose quotas are checked, separated by commas; USE=TYPE for one use of training, hosting and "
-            "transform. Empty: those that the forms begin with.",
+            "Types whose quotas are checked, separated by commas; USE=TYPE for one use of training, spot, "
+            "hosting and transform. Empty: those that the forms begin with.",
         )
     try:
         return parse_target(

@@ -343,6 +343,7 @@ def test_a_key_is_named_by_id_alias_or_arn() -> None:
 
 
 NEED = InstanceNeed("training", "ml.p3.2xlarge")
+SPOT = InstanceNeed("spot", "ml.p3.2xlarge")
 
 
 def quota(value: float, *, adjustable: bool = True) -> Check:
@@ -365,10 +366,20 @@ def test_quota() -> None:
     assert resource_rules.quota_check(NEED, AwsError("It failed."), AWS).status == "unknown"
 
 
+def test_spot_quota() -> None:
+    """Spot jobs have a quota of their own, whatever that of on-demand jobs is; their prices are those of training."""
+    quotas = {NEED.quota: Quota(NEED.quota, 4, "L-1"), SPOT.quota: Quota(SPOT.quota, 0, "L-2")}
+    check = resource_rules.quota_check(SPOT, quotas, AWS)
+    assert (check.status, check.id) == ("problem", "quota-spot-ml.p3.2xlarge")
+    assert '"ml.p3.2xlarge for spot training job usage" is 0' in check.found
+    assert resource_rules.prices_check(table(), [], [SPOT], sandbox=False).status == "ok"
+
+
 @pytest.mark.parametrize(
     ("text", "needs"),
     [
         ("training=ml.p3.2xlarge", (NEED,)),
+        ("spot=ml.p3.2xlarge", (SPOT,)),
         (
             "ml.p3.2xlarge",
             (NEED, InstanceNeed("hosting", "ml.p3.2xlarge"), InstanceNeed("transform", "ml.p3.2xlarge")),
