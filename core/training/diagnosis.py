@@ -87,7 +87,7 @@ RULES: tuple[DiagnosisRule, ...] = (
         r"ResourceLimitExceeded|account-level service limit|quota exceeded",
         "The account's quota does not allow (another) {instance} for training in this region.",
         "Wait for other jobs to end, use another instance type, or request an increase in Service Quotas: "
-        "“{instance} for training job usage”.",
+        "“{instance} for {spot}training job usage”.",
     ),
     DiagnosisRule(
         "No capacity",
@@ -343,6 +343,7 @@ def _filled(rule: DiagnosisRule, job: TrainingJob, text: str, match: re.Match[st
     batch = job.hyperparameters.get("mini_batch_size")
     words = {
         "instance": job.instance_type or "the instance type",
+        "spot": "spot " if job.spot else "",
         "name": name,
         "names": ", ".join(f"“{each}”" for each in listed or [name]),
         "allowed": ", ".join(allowed) or groups.get("allowed") or "",

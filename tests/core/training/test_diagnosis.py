@@ -101,6 +101,9 @@ def test_words_name_what_is_at_fault() -> None:
     quota = diagnose(job(REASONS[0][0]))
     assert quota is not None
     assert "ml.p3.2xlarge for training job usage" in quota.todo
+    spot = diagnose(job(REASONS[0][0], EnableManagedSpotTraining=True))
+    assert spot is not None
+    assert "ml.p3.2xlarge for spot training job usage" in spot.todo
     typo = diagnose(job("Additional properties are not allowed (u'mini_batch_siz' was unexpected)"))
     assert typo is not None
     assert "“mini_batch_siz”" in typo.cause
