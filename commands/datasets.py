@@ -250,7 +250,7 @@ def _default_output(place: Path) -> Path:
 
 def _default_prefix(place: str, *, sandbox: bool) -> str:
     if not sandbox:
-        raise SettingsError("--to must be given.", todo="For example: --to s3://BUCKET/datasets/NAME/")
+        raise SettingsError("--to is required.", todo="For example: --to s3://BUCKET/datasets/NAME/")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(place).expanduser().resolve().stem).strip("-")
     return f"{SANDBOX_DATASETS}{name or 'dataset'}/"
 

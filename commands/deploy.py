@@ -42,7 +42,7 @@ ENDPOINT_CHANGES = ("CreateEndpoint", "UpdateEndpoint")
 
 Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Endpoint name.")]
 NewName = Annotated[
-    str, typer.Option("--name", metavar="NAME", help="Endpoint name. Default: made from the model.")
+    str, typer.Option("--name", metavar="NAME", help="Endpoint name. Default: generated from the model.")
 ]
 Instance = Annotated[
     str,
@@ -177,7 +177,7 @@ def serve_here(
 ) -> None:
     """Serve a model trained on AWS in the sandbox on this machine: the same masks, at no cost."""
     if bool(artifact) == bool(file):
-        raise typer.BadParameter("Give one of --artifact and --file.")
+        raise typer.BadParameter("Specify exactly one of --artifact and --file.")
     with reporting(debug), tempfile.TemporaryDirectory(prefix="segdeck-") as folder:
         path = file or _fetched(artifact, Path(folder))
         _require_model(path)
@@ -242,7 +242,7 @@ def _deploy_plan(
     )
     if not role and not source.fields["model"]:
         raise SettingsError(
-            "--role must be given.", todo="Use the ARN of an execution role that SageMaker can assume."
+            "--role is required.", todo="Use the ARN of an execution role that SageMaker can assume."
         )
     spec = EndpointSpec(
         **{

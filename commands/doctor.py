@@ -45,7 +45,8 @@ def doctor(
     role: Annotated[
         str,
         typer.Option(
-            metavar="ARN", help="Execution role, by name or ARN. Default: the only one SageMaker may assume."
+            metavar="ARN",
+            help="Execution role name or ARN. Default: the only role that SageMaker can assume.",
         ),
     ] = "",
     bucket: Bucket = "",
@@ -59,7 +60,7 @@ def doctor(
     ] = None,
     policy: Annotated[
         bool,
-        typer.Option("--policy", help="Print only the smallest IAM policy for someone who uses Segdeck."),
+        typer.Option("--policy", help="Print only the least-privilege IAM policy for Segdeck users."),
     ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -106,7 +107,7 @@ def new_role(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Create an execution role for SageMaker with the smallest policy, after confirmation.
+    """Create an execution role for SageMaker with a least-privilege policy, after confirmation.
 
     The role may read and write the bucket and use its KMS key, write logs and metrics, and pull the image.
     """
@@ -119,7 +120,9 @@ def new_role(
         if confirm_and_execute(
             clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=None if dry_run else journal()
         ):
-            say(f"The role {name} exists. To check it: segdeck doctor --role {name} --bucket {target.bucket}")
+            say(
+                f"Created execution role {name}. To check it: segdeck doctor --role {name} --bucket {target.bucket}"
+            )
 
 
 def _write(check: Check) -> None:
@@ -151,7 +154,7 @@ def _summary(checks: Sequence[Check]) -> None:
     more = f"Also {' and '.join(others)}." if others else ""
     if problems:
         print_error(
-            f"{plural(len(problems), 'problem')}: {', '.join(problems)}.", "Each says what to do above.", more
+            f"{plural(len(problems), 'problem')}: {', '.join(problems)}.", 'See "To do" above for each.', more
         )
     else:
         say(f"No problems found in {plural(len(checks), 'check')}. {more}".strip())

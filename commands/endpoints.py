@@ -136,14 +136,14 @@ def scale(
 ) -> None:
     """Change traffic weights, the number of instances, or autoscaling.
 
-    Give either weights or --count; or --min, --max and --target; or --no-autoscale.
+    Specify one of: --variant NAME=WEIGHT and/or --count; --min, --max and --target; --no-autoscale.
     """
     named = [_weighted(text) for text in variant or ()]
     follows = any(value is not None for value in (low, high, target))
     kinds = sum((follows, no_autoscale, count is not None or any(weight is not None for _, weight in named)))
     if kinds != 1:
         raise typer.BadParameter(
-            "Give one of: weights or --count; --min, --max and --target; --no-autoscale."
+            "Specify one of: --variant NAME=WEIGHT and/or --count; --min, --max and --target; --no-autoscale."
         )
     if follows and None in (low, high, target):
         raise typer.BadParameter("Give --min, --max and --target together.")
@@ -168,7 +168,7 @@ def scale(
         if done and plan.verb == "scale" and not no_wait:
             print_result(wait_until_settled(backend, name, config=endpoint.config))
         elif done:
-            say(f"Done: {plan.verb} {name}.")
+            say(plan.done_in_words)
 
 
 @endpoints.command()
@@ -208,7 +208,7 @@ def unfinished(
 ) -> None:
     """List interrupted changes, and finish them or clean up after them."""
     if finish + clean + leave > 1:
-        raise typer.BadParameter("Give one of --finish, --clean-up and --leave.")
+        raise typer.BadParameter("Specify at most one of --finish, --clean-up and --leave.")
     with reporting(debug):
         entries = _chosen(plans or ())
         if leave:
@@ -248,7 +248,7 @@ def _chosen(ids: Sequence[str]) -> list[JournalEntry]:
 def _finish(clients: Clients, entry: JournalEntry, *, yes: bool) -> None:
     if confirmed(entry.plan, yes=yes, dry_run=False, as_json=False):
         execute_plan(clients, entry.plan, journal=journal(), cut=entry)
-        say(f"Done: {entry.plan.verb} {entry.plan.target}.")
+        say(entry.plan.done_in_words)
 
 
 def _clean_up(clients: Clients, entry: JournalEntry, *, yes: bool) -> None:

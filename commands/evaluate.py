@@ -67,7 +67,7 @@ def evaluate(
     masks: Annotated[
         Path,
         typer.Option(
-            metavar="DIR", help="Folder with the ground truth masks: class IDs, 255 for pixels to ignore."
+            metavar="DIR", help="Folder with the ground-truth masks: class IDs, 255 for pixels to ignore."
         ),
     ],
     list_: Annotated[

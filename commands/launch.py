@@ -35,7 +35,7 @@ DEMO = "s3://segdeck-sandbox/models/aerial/"
 """Where the demo model is: a sandbox without it has no demo dataset either."""
 
 NewName = Annotated[
-    str, typer.Option("--name", metavar="NAME", help="Job name. Default: made from the current time.")
+    str, typer.Option("--name", metavar="NAME", help="Job name. Default: generated from the current time.")
 ]
 Parameters = Annotated[
     list[str] | None,
@@ -304,7 +304,8 @@ def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[s
     missing = [flag for flag, text in (("--data", data), ("--output", output), ("--role", role)) if not text]
     if missing and not sandbox:
         raise SettingsError(
-            f"{' and '.join(missing)} must be given.", todo="To see all options: segdeck jobs launch --help"
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} required.",
+            todo="To see all options: segdeck jobs launch --help",
         )
     spec = default_spec(
         image_uri(clients.connection.region),

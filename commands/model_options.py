@@ -60,7 +60,8 @@ class ModelOptions:
     def check(self, *, fewest: int) -> None:
         """Raise BadParameter for too many or too few models, and for options without effect."""
         if not fewest <= self.named <= 1:
-            raise typer.BadParameter("Give one of --from-job, --artifact, --file and --model.")
+            amount = "exactly" if fewest else "at most"
+            raise typer.BadParameter(f"Specify {amount} one of --from-job, --artifact, --file and --model.")
         if self.to and not self.file:
             raise typer.BadParameter("It needs --file.", param_hint="--to")
         if self.classes and not (self.job or self.artifact or self.file):
@@ -140,7 +141,7 @@ def _model_of_artifact(clients: Clients, options: ModelOptions) -> ServableModel
             raise
         raise NotFoundError(
             error.what,
-            why="The command looked in the S3 of the sandbox, not in that of your AWS account.",
+            why="Segdeck looked in the sandbox's S3, not in your AWS account's.",
             todo=f"To serve one from your AWS account: segdeck endpoints serve-here --artifact {options.artifact}",
         ) from error
 
@@ -175,7 +176,7 @@ def _model_in_file(clients: Clients, options: ModelOptions, path: Path) -> Serva
     folder = options.to or (SANDBOX_MODELS if clients.connection.is_sandbox else "")
     if not folder.startswith("s3://"):
         raise SettingsError(
-            "--to must be given: the S3 prefix to upload to.", todo="For example: --to s3://my-bucket/models/"
+            "--to is required: the S3 prefix to upload to.", todo="For example: --to s3://my-bucket/models/"
         )
     names = options.classes or class_names_file(path)
     model = local_model(path, folder, read_classes(names) if names else None)

@@ -28,7 +28,7 @@ def run(
     mode: Annotated[
         Literal["sandbox", "aws"] | None,
         typer.Option(
-            help="sandbox: a SageMaker on this machine. aws: your AWS account. "
+            help="sandbox: a local SageMaker emulator. aws: your AWS account. "
             "Default: SEGDECK_MODE, or sandbox if it is not set."
         ),
     ] = None,

@@ -42,7 +42,7 @@ def wait_until_settled(backend: Backend, name: str, *, config: str) -> dict[str,
         endpoint = _settled_endpoint(backend.clients, name)
     except KeyboardInterrupt:
         say(
-            f"The sandbox was started for this command and stops now; the endpoint {name} starts with it again."
+            f"The sandbox was started for this command and is stopping; endpoint {name} will start again with it."
             if backend.ends_with_us
             else f"AWS continues with the endpoint {name} and bills for it once it is in service. "
             f"To see its status: segdeck endpoints show {name}. To delete it: segdeck endpoints delete {name}"

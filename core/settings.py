@@ -50,7 +50,8 @@ VARIABLES = (
     Variable("SEGDECK_SANDBOX_DIR", "The sandbox's folder: buckets, endpoints and logs.", ".sandbox"),
     Variable(
         "SEGDECK_STATE_DIR",
-        "Segdeck's own folder: changes in progress, uploaded models and the predictions of the last 20 evaluations.",
+        "Segdeck's own folder: changes in progress, uploaded models, and predictions for the 20 most recently "
+        "evaluated endpoints or endpoint pairs.",
         ".segdeck",
     ),
     Variable(

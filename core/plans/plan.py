@@ -31,6 +31,21 @@ Verb = Literal[
     "create role",
 ]
 
+PHRASES: Mapping[Verb, tuple[str, str]] = {
+    "launch": ("launching training job {}", "Launched training job {}."),
+    "stop": ("stopping training job {}", "Stopped training job {}."),
+    "upload": ("uploading to {}", "Uploaded to {}."),
+    "deploy": ("deploying endpoint {}", "Deployed endpoint {}."),
+    "update": ("updating endpoint {}", "Updated endpoint {}."),
+    "scale": ("scaling {}", "Scaled {}."),
+    "autoscale": ("setting up autoscaling for {}", "Set up autoscaling for {}."),
+    "stop autoscaling": ("removing autoscaling from {}", "Removed autoscaling from {}."),
+    "delete": ("deleting {}", "Deleted {}."),
+    "clean up": ("cleaning up {}", "Cleaned up {}."),
+    "create role": ("creating execution role {}", "Created execution role {}."),
+}
+"""Verb -> the change while it is executed, and once it is done; {} stands for the target."""
+
 StepState = Literal["start", "waiting", "done", "recovered", "already", "kept"]
 """Of a step: started; requested, but not completed yet; done; done, though the response was lost; done before the
 plan; a deletion skipped because something else uses the resource."""
@@ -85,6 +100,16 @@ class Plan:
     price: Price | None
     warnings: tuple[str, ...]
     undo: str
+
+    @property
+    def in_words(self) -> str:
+        """Return the change with its target, such as `scaling fields`."""
+        return PHRASES[self.verb][0].format(self.target)
+
+    @property
+    def done_in_words(self) -> str:
+        """Return a sentence for the completed change, such as `Scaled fields.`"""
+        return PHRASES[self.verb][1].format(self.target)
 
     def __str__(self) -> str:
         """Format the dry run."""

@@ -165,7 +165,7 @@ def test_an_upload_with_errors_is_refused(run: Run, voc: Path, s3: Any) -> None:
     refused = run("upload", voc, "--to", f"s3://{BUCKET}/refused/", "--yes")
     assert refused.exit_code == 1
     assert "Convert it first" in refused.stderr
-    assert "--to must be given" in run("upload", voc, "--yes").stderr
+    assert "--to is required" in run("upload", voc, "--yes").stderr
     assert keys(s3, "refused/") == []
 
 

@@ -339,7 +339,7 @@ def test_a_local_model_needs_a_place_and_never_takes_anothers(
 ) -> None:
     """On AWS, --to is required; an existing object with other content is not replaced."""
     order = ("deploy", "--file", local, "--role", ROLE, "--yes", "--json")
-    assert "--to must be given" in run(*order).stderr
+    assert "--to is required" in run(*order).stderr
     planned = json.loads(run(*order, "--to", f"{MODELS}up2", "--dry-run").stdout)
     key = planned["steps"][0]["params"]["Key"]
     s3 = make_client(sandbox_server, "s3")
@@ -450,7 +450,7 @@ def test_weights_counts_and_autoscaling_are_changed(run: Run, deploy: Deploy, sa
     shown = json.loads(run("show", name, "--json").stdout)
     assert shown["scaling"] == [{"variant": "new", "min": 1, "max": 3, "target": 60.0}]
     done = run("scale", name, "--variant", "new", "--no-autoscale", "--yes")
-    assert (done.exit_code, f"Done: stop autoscaling {name}." in done.stderr) == (0, True)
+    assert (done.exit_code, f"Removed autoscaling from {name}." in done.stderr) == (0, True)
     again = run("scale", name, "--variant", "new", "--no-autoscale", "--yes")
     assert (again.exit_code, "has no autoscaling" in again.stderr) == (1, True)
     assert json.loads(run("show", name, "--json").stdout)["scaling"] == []

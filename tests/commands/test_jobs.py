@@ -201,7 +201,7 @@ def test_aws_needs_data_output_and_role(run: Run) -> None:
     """On AWS there are no defaults: data, output and role are required."""
     done = run("launch", *RECIPE, "--data", DATA)
     assert done.exit_code == 1
-    assert "--output and --role must be given" in done.stderr
+    assert "--output and --role are required" in done.stderr
 
 
 def test_without_a_terminal_nothing_is_confirmed(run: Run, sagemaker: Any) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import get_args
 
 import pytest
 
 from core.cost.training import shipped_prices
 from core.errors import InputError
-from core.plans.plan import plan_launch, plan_stop
+from core.plans.plan import PHRASES, Verb, plan_launch, plan_stop
 from core.training.channels import data_channels
 from core.training.job import TrainingJob, TrainingSpec, from_description, to_request
 
@@ -91,6 +92,17 @@ def test_a_stop_is_one_call() -> None:
     assert plan.price is None
     assert "clone" in plan.undo
     assert "Price" not in str(plan)
+
+
+def test_every_kind_of_change_has_its_words() -> None:
+    """Each kind of change has a phrase for its execution and a sentence for its end, both with the target."""
+    assert set(PHRASES) == set(get_args(Verb))
+    assert [words for words in PHRASES.values() if any(text.count("{}") != 1 for text in words)] == []
+    plan = plan_stop(job("InProgress"))
+    assert (plan.in_words, plan.done_in_words) == (
+        f"stopping training job {plan.target}",
+        f"Stopped training job {plan.target}.",
+    )
 
 
 @pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped", "Stopping"])
