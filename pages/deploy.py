@@ -64,9 +64,7 @@ def _head(name: str) -> None:
         st.caption("Create an endpoint that returns a segmentation mask for each image sent to it.")
     else:
         st.container(horizontal=True).title(f"Update {messages.plain(name)}")
-        st.caption(
-            "The new model takes over once it responds; until then the current one serves. No calls are lost."
-        )
+        st.caption("The current model serves until the new one is in service. No requests are dropped.")
 
 
 def _rest(

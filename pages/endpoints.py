@@ -70,7 +70,7 @@ def _nothing(connection: Connection) -> None:
     with st.container(border=True):
         st.markdown("**No endpoints yet.**")
         st.caption(
-            "A new sandbox starts two demo endpoints, which takes a moment. Deploy your own from a completed "
+            "A new sandbox starts two demo endpoints. This takes a moment. Deploy your own from a completed "
             "training job or a model file."
             if connection.is_sandbox
             else f"No endpoint is billed in {messages.plain(connection.region)}. Deploy one from a completed "

@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _button(*, enabled: bool, running: bool) -> bool:
-    calls = "Each image is one call per endpoint. Cached predictions are not requested again."
+    calls = "Sends each image once to each endpoint. Cached predictions are reused."
     return st.button(
         "Evaluate",
         type="primary",

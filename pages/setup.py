@@ -25,7 +25,7 @@ def main() -> None:
     except CoreError as error:
         _line("Connection", error)
         return
-    _line("Address", f"{connection.aws_url or 'AWS'}, region {connection.region}")
+    _line("Endpoint URL", f"{connection.aws_url or 'AWS'}, region {connection.region}")
     with messages.error_boundary("checks"):
         report.show(connection)
     st.subheader("Endpoints and limits")
@@ -41,7 +41,9 @@ def _mode(settings: Settings) -> None:
             "Set SEGDECK_MODE=aws to use your AWS account.",
         )
     else:
-        profile = f"profile {settings.profile}" if settings.profile else "the default credential chain"
+        profile = (
+            f"profile {settings.profile}" if settings.profile else "the default credential provider chain"
+        )
         _line(
             "Mode",
             f"AWS, with {profile}",
@@ -71,13 +73,13 @@ def _endpoints(connection: Connection) -> None:
 
 def _next_step(connection: Connection) -> str:
     if connection.is_sandbox:
-        return "The sandbox starts two demo endpoints, which takes a moment. Check again shortly."
+        return "The sandbox is starting two demo endpoints. This takes a moment. Check again shortly."
     return f"Deploy a model in {connection.region}, or set AWS_REGION to the region of your endpoints."
 
 
 def _limits(settings: Settings) -> None:
     _line(
-        "Images",
+        "Upload limit",
         f"Up to {settings.max_upload_bytes // 1_000_000} MB per file",
         "Set SEGDECK_MAX_UPLOAD_MB to change this.",
     )

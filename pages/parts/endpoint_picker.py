@@ -78,7 +78,7 @@ def choose(
         want = "mask" if compare else _output()
         size = _segments(
             "Input size", INPUT_SIZE, INPUT_SIZES,
-            "Large images take longer, and may exceed the endpoint's request size limit.",
+            "Large images take longer. Images over the request limit are compressed, then downscaled, to fit.",
         )  # fmt: skip
     if name not in names:
         raise _not_in_service(connection, name, listed, names)
@@ -238,7 +238,7 @@ def _none_in_service(connection: Connection, listed: tuple[Endpoint, ...]) -> No
         for endpoint in listed[:FEW_ENDPOINTS]
     )
     if connection.is_sandbox:
-        todo = "The sandbox has two endpoints of its own, which take a moment to start."
+        todo = "The sandbox is starting two demo endpoints. This takes a moment."
     else:
         todo = (
             f"Deploy a model in **{connection.region}**, or set `AWS_REGION` to the region of your endpoints. "

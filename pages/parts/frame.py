@@ -32,14 +32,14 @@ def _where(connection: Connection) -> None:
             "Sandbox on this machine",
             icon=":material/computer:",
             color="green",
-            help="A SageMaker that runs here. No data leaves this machine, and nothing is billed.",
+            help="A local SageMaker on this machine. No data leaves it, and nothing is billed.",
         )
     else:
         st.badge(
             "AWS",
             icon=":material/cloud:",
             color="orange",
-            help="Your AWS account: endpoints are billed by the hour.",
+            help="Your AWS account: endpoints are billed for as long as they are in service.",
         )
     with shared_cache.watching() as watch:
         cached.caller(connection)

@@ -110,7 +110,7 @@ WORDS: dict[Verb, Words] = {
         "Create an execution role",
         "Create role",
         ":material/person_add:",
-        "The execution role {} exists.",
+        "Created execution role {}.",
     ),
 }
 

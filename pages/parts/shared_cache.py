@@ -202,8 +202,8 @@ class CachedValue(Generic[T]):
 
     def _too_late(self) -> CoreError:
         return TimedOutError(
-            f"AWS has not sent {self.what} within {self._limit:.0f} s.",
-            why="Segdeck is still waiting, and shows the answer when it arrives.",
+            f"AWS has not returned {self.what} after {self._limit:.0f} s.",
+            why="Segdeck is still waiting and will show the response when it arrives.",
             todo="If it does not arrive, check the network and the region, or see health.aws.amazon.com.",
         )
 

@@ -102,7 +102,7 @@ SECTIONS = {
             title="Setup",
             icon=":material/checklist:",
             url_path="setup",
-            help="Check the connection, identity, endpoints and limits.",
+            help="Check credentials, permissions, execution role, bucket, quotas and limits.",
         ),
     ],
 }

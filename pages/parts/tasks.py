@@ -38,7 +38,7 @@ class StoppedError(Exception):
 class BackgroundTask(Generic[T]):
     """Work in the background. Written by its thread, read by the page.
 
-    title:       what is being done, such as "Checking".
+    title:       what is being done, a noun such as "Validation".
     stage:       "waiting" for its turn, then any step that the work names, at last "done" or "failed".
     done, total: how many items are done, and how many there are; total is 0 before that is known.
     started:     when it was made, then when its turn came, in seconds of the monotonic clock.
@@ -151,9 +151,7 @@ def show(
         st.fragment(_progress, run_every=TICK)(task, key, status or partial(_status, task), stop_help)
         return None
     if task.stopped:
-        st.info(
-            f"**{task.title} was stopped** after {task.done:,} of {task.total:,}.", icon=":material/stop:"
-        )
+        st.info(f"**{task.title} stopped** after {task.done:,} of {task.total:,}.", icon=":material/stop:")
     elif task.error is not None:
         st.error(messages.any_card(task.error), icon=":material/error:")
     return task.result

@@ -333,10 +333,10 @@ def test_palettes_change_in_the_browser(viewer: Viewer) -> None:
     assert swatch.evaluate("(swatch) => getComputedStyle(swatch).backgroundColor") == "rgb(128, 0, 0)"
 
 
-def test_class_outlines(viewer: Viewer) -> None:
-    """Outlines are drawn at the edges of classes, and nowhere inside."""
+def test_class_borders(viewer: Viewer) -> None:
+    """Borders are drawn at the edges of classes, and nowhere inside."""
     viewer.set_opacity(100)
-    viewer.button("Class outlines").click()
+    viewer.button("Class borders").click()
     assert near(viewer.color(3, 3), ROAD)
     assert sum(viewer.color(19, 3)) > sum(ROAD) + 60
     assert sum(viewer.color(20, 3)) > sum(GRASS) + 60
@@ -369,7 +369,7 @@ def test_keys(viewer: Viewer) -> None:
     viewer.press("l")
     expect(viewer.root).to_have_attribute("data-layout", "slider")
     viewer.press("o")
-    expect(viewer.button("Class outlines")).to_have_attribute("aria-pressed", "true")
+    expect(viewer.button("Class borders")).to_have_attribute("aria-pressed", "true")
     viewer.press("?")
     expect(viewer.root.get_by_role("dialog")).to_be_visible()
     viewer.page.keyboard.press("Escape")
@@ -439,8 +439,8 @@ def test_split_view(viewer: Viewer) -> None:
 
 
 def test_segmentation_only(viewer: Viewer) -> None:
-    """In the layout "Segmentation only" the segmentation has the whole width."""
-    viewer.button("Segmentation only").click()
+    """In the layout "Mask only" the segmentation has the whole width."""
+    viewer.button("Mask only").click()
     expect(viewer.canvas("image")).to_be_hidden()
     box, root = viewer.canvas().bounding_box(), viewer.root.bounding_box()
     assert box
@@ -523,17 +523,17 @@ def test_settings_outlive_a_reload(viewer: Viewer, open_viewer: Callable[[Page],
 def test_a_mask_alone_shows_why_there_are_no_maps(viewer: Viewer) -> None:
     """Without probabilities the maps cannot be chosen, the tooltip says why, and the readout has no percentage."""
     viewer.press("m")
-    viewer.page.get_by_text("Mask only").click()
+    viewer.page.get_by_text("Mask only", exact=True).click()
     expect(viewer.root).to_have_attribute("data-mask-only", "")
     expect(viewer.root).to_have_attribute("data-mode", "classes")
     for name in ("Confidence", "Probability"):
         expect(viewer.button(name)).to_have_attribute("aria-disabled", "true")
-        expect(viewer.button(name)).to_have_attribute("title", re.compile("mask without probabilities"))
+        expect(viewer.button(name)).to_have_attribute("title", re.compile("this mask has labels only"))
         viewer.button(name).click(force=True)
     expect(viewer.root).to_have_attribute("data-mode", "classes")
     viewer.point(9, 11)
     assert viewer.readout() == "car x 190, y 230"
-    viewer.page.get_by_text("Mask only").click()
+    viewer.page.get_by_text("Mask only", exact=True).click()
     expect(viewer.root).to_have_attribute("data-mode", "confidence")
 
 

@@ -222,11 +222,11 @@ def test_a_validation_can_be_stopped(dataset_page: OpenPage, voc: Path) -> None:
         proceed.wait(30)
         on_count(4, 8)
 
-    current.check = start("Validating", work)
+    current.check = start("Validation", work)
     until(app, "Stop")
     button(app, "Stop").click().run()
     proceed.set()
-    until(app, "stopped** after 3 of 8")
+    until(app, "Validation stopped** after 3 of 8")
 
 
 def test_a_dataset_with_errors_is_not_uploaded(dataset_page: OpenPage, voc: Path, s3: Any) -> None:

@@ -88,8 +88,8 @@ def test_traffic_over_a_window(open_endpoint):
     """Calls, latency and failed calls are drawn over the time window in the URL."""
     app = open_endpoint("roads", window="7 d")
     assert [chart.proto.alt for chart in app.get("vega_lite_chart")][:2] == [
-        "Calls, per 1 h",
-        "Latency, seconds",
+        "Calls per 1 h",
+        "Latency (s)",
     ]
     assert "No failed calls." in texts(app)
 
@@ -319,7 +319,7 @@ def test_a_test_call_shows_the_mask(open_stub, coast, shore, run_until):
 def test_a_test_call_without_examples(open_stub, coast, run_until):
     """An endpoint without examples is tried with the image that comes with Segdeck."""
     app = open_stub(coast, part="Test call")
-    assert "comes with Segdeck" in texts(app)
+    assert "This sample image checks whether the endpoint responds" in texts(app)
     app.session_state["endpoints.test_images"] = {coast: "segdeck:sample-image"}
     run_until(app.run(), lambda app: len(app.get("bidi_component")) == 2)
     assert not app.error

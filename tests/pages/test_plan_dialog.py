@@ -142,7 +142,7 @@ def test_a_cut_change_is_shown_with_what_stands(sandbox_server, cut):
     """An interrupted change is shown above the list, with the state of each step, and why."""
     app = open_page("endpoints", sandbox_server)
     told = plain_texts(app)
-    assert "deploy cut-1" in app.warning[0].value.replace("\\", "")
+    assert "deploying endpoint cut-1" in app.warning[0].value.replace("\\", "")
     assert "not now" in told
     assert "not started" in told
 

@@ -38,7 +38,7 @@ def open_account(account: AccessAws, open_page) -> OpenAccount:
 def test_all_in_place(open_page, coast, read_texts, aws_environ):
     """Setup shows the mode, the address, the identity and the endpoints in service."""
     told = read_texts(open_page("setup")).replace("\\", "")
-    assert "AWS, with the default credential chain" in told
+    assert "AWS, with the default credential provider chain" in told
     assert aws_environ["AWS_ENDPOINT_URL"] in told
     assert "account 123456789012" in told
     ready = next(line for line in told.splitlines() if line.endswith(" in service"))
@@ -53,7 +53,7 @@ def test_wrong_keys(open_page, read_texts, aws_environ):
     told = read_texts(app).replace("\\", "")
     assert "rejected the signature" in told
     assert "secret key" in told
-    assert "Images" in told
+    assert "Upload limit" in told
     assert not app.exception
 
 
@@ -71,7 +71,7 @@ def test_every_check_has_a_row(open_account: OpenAccount) -> None:
     assert not app.exception
     assert "No problems found" in told
     assert [header.value for header in app.subheader] == [
-        "Account", "Execution role", "Bucket", "Quotas, image and prices", "Endpoints and limits",
+        "Account", "Execution role", "Bucket", "Quotas, container image and prices", "Endpoints and limits",
     ]  # fmt: skip
     for text in (
         "can be assumed by sagemaker.amazonaws.com",

@@ -119,7 +119,7 @@ def test_progress_and_stop_button(total: int, text: str):
     hold.set()
     over(task)
     app.run()
-    assert app.info[0].value == f"**Counting was stopped** after 3 of {total:,}."
+    assert app.info[0].value == f"**Counting stopped** after 3 of {total:,}."
     assert not app.button
 
 

@@ -95,7 +95,7 @@ def _upload_result(report: LayoutReport) -> None:
     result = tasks.show(current.upload, "upload")
     if result is not None:
         st.success(
-            f"**{plural(result['Files'], 'file')} in S3, all verified.** {result['Sent']:,} uploaded just now.",
+            f"**{plural(result['Files'], 'file')} in S3, all verified.** {result['Sent']:,} uploaded in this run.",
             icon=":material/check_circle:",
         )
         _launch_link(report, current.uploaded.target)

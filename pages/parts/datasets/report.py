@@ -98,7 +98,7 @@ def _problems(problems: tuple[DataProblem, ...]) -> None:
 
 def _label_map(split: str, table: object) -> None:
     st.subheader(f"Label map of {split}")
-    st.caption("Check this mapping: a label map is easily written backwards.")
+    st.caption("Check this mapping: label maps are often reversed by mistake.")
     rows = pd.DataFrame(dict(table).items(), columns=["Pixel value", "Label"])  # type: ignore[call-overload]
     elements.dataframe(rows, hide_index=True, width=240, alt=f"Label map of {split}")
 

@@ -53,13 +53,13 @@ class DatasetSession:
     def check_folder(self, path: Path, splitting: Splitting, classes: Path | None) -> None:
         """Validate a folder or a ZIP file on the dashboard's machine. classes: a file with class names."""
         if path.suffix.lower() == ".zip" and path.is_file():
-            self._begin(start("Validating", partial(_check_zip, path, None, splitting, classes)))
+            self._begin(start("Validation", partial(_check_zip, path, None, splitting, classes)))
         else:
-            self._begin(start("Validating", partial(_check, path, splitting, classes, None)))
+            self._begin(start("Validation", partial(_check, path, splitting, classes, None)))
 
     def check_zip(self, name: str, data: bytes, splitting: Splitting, classes: Path | None) -> None:
         """Validate an uploaded ZIP file."""
-        self._begin(start("Validating", partial(_check_zip, Path(name), data, splitting, classes)))
+        self._begin(start("Validation", partial(_check_zip, Path(name), data, splitting, classes)))
 
     def check_prefix(self, connection: Connection, uri: str) -> None:
         """Validate an S3 prefix in the layout of the four channels."""
@@ -78,7 +78,7 @@ class DatasetSession:
                 convert(plan, executor, on_progress=on_count)
             return plan.out
 
-        self.conversion = start("Exporting", work)
+        self.conversion = start("Export", work)
 
     def carry_out(self, connection: Connection, plan: Plan) -> None:
         """Execute the plan of an upload."""
@@ -92,7 +92,7 @@ class DatasetSession:
             return dict(outcome.done[0].answer)
 
         self.uploaded = plan
-        self.upload = start("Uploading", work)
+        self.upload = start("Upload", work)
 
     def _begin(self, task: BackgroundTask[CheckedDataset]) -> None:
         if self.check is not None:

@@ -126,8 +126,8 @@ def _instances(prices: PriceTable) -> None:
             format_func=_priced(prices),
             key=DEPLOY.field("instance_type"),
             help=(
-                "Documented for this algorithm: CPUs of the families c5 and m5, GPUs of g4dn and p3. "
-                "Type any other instance type to try it."
+                "AWS documents c5 and m5 (CPU) and g4dn and p3 (GPU) instances for this algorithm. "
+                "You can also enter another instance type."
             ),
             accept_new_options=True,
             persist_state="session",
@@ -138,7 +138,7 @@ def _instances(prices: PriceTable) -> None:
             key=DEPLOY.field("count"),
             min_value=1,
             step=1,
-            help="Each instance is billed by the hour.",
+            help="Each instance is billed for as long as it is in service.",
             persist_state="session",
         )
     st.caption(f":material/memory: {messages.plain(processor_in_words(DEPLOY.get('instance_type') or ''))}")

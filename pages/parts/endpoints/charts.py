@@ -63,10 +63,10 @@ def show(connection: Connection, endpoint: Endpoint, seen: Snapshot[Any]) -> Non
         scale=alt.Scale(domain=[at.isoformat() for at in (series.at - WINDOWS[window][0], series.at)]),
     )
     with st.grid(2, min_column_width=320, gap="small"):
-        _bars(_frame(by_name, CALLS), f"Calls, {_step(every)}", axis, every, none="No calls.")
-        _lines(_frame(by_name, LATENCY, 1 / 1000), "Latency, seconds", axis, none="No latency data.")
-        _bars(_frame(by_name, ERRORS), f"Failed calls, {_step(every)}", axis, every, none="No failed calls.")
-        _lines(_frame(by_name, MACHINE), "Utilization, percent", axis, none="No utilization metrics.")
+        _bars(_frame(by_name, CALLS), f"Calls {_step(every)}", axis, every, none="No calls.")
+        _lines(_frame(by_name, LATENCY, 1 / 1000), "Latency (s)", axis, none="No latency data.")
+        _bars(_frame(by_name, ERRORS), f"Failed calls {_step(every)}", axis, every, none="No failed calls.")
+        _lines(_frame(by_name, MACHINE), "Utilization (%)", axis, none="No utilization metrics.")
     st.caption(
         "CloudWatch metrics of all variants. CPU is summed over cores and GPU over GPUs, so both can exceed 100%."
     )

@@ -145,7 +145,7 @@ def _last(traffic: Traffic | None) -> tuple[str, str]:
 
 def _about_calls(traffic: Traffic | None) -> str:
     note = traffic.earlier_note if traffic else ""
-    return f"Within six hours, over the last {DAYS} days. {note}".rstrip()
+    return f"Accurate to within 6 hours; covers the last {DAYS} days. {note}".rstrip()
 
 
 def _calls(row: FleetRow) -> tuple[str, str]:

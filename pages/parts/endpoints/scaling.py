@@ -163,7 +163,7 @@ def _autoscaling(connection: Connection, detail: EndpointDetail) -> None:
         high = _instances("Max instances", now.high if now else None, f"high-{endpoint.name}-{name}", 2)
         target = st.number_input(
             "Target invocations", 1.0, None, (now and now.target) or USUAL_CALLS, 10.0, format="%g",
-            key=f"target-{endpoint.name}-{name}", help="Per minute and instance; above it, one is added.",
+            key=f"target-{endpoint.name}-{name}", help="Per instance per minute. Above this, AWS adds instances.",
         )  # fmt: skip
     wanted = Scaling(name, low, high, float(target), now.policies if now else ())
     pressed = st.button(
@@ -177,7 +177,7 @@ def _autoscaling(connection: Connection, detail: EndpointDetail) -> None:
 
 
 def _scaled(connection: Connection, endpoint: Endpoint, scaling: Scaling) -> None:
-    follows = f", target {scaling.target:g} invocations per minute each" if scaling.target else ""
+    follows = f", target {scaling.target:g} invocations per instance per minute" if scaling.target else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
             f":green[:material/swap_vert:] {messages.plain(scaling.variant)}: {scaling.low} to {scaling.high} "

@@ -158,7 +158,7 @@ def columns(**button: Any) -> dict[str, Any]:
             "Last call",
             format="distance",
             width=115,
-            help="Within six hours; empty if there were none in 30 days.",
+            help="Accurate to within 6 hours. Empty if there were no calls in the last 30 days.",
         ),
         "line": column.BarChartColumn("Calls, 30 days", width=130, help="One bar per day.", y_min=0),
         "p50": column.NumberColumn(
@@ -171,7 +171,9 @@ def columns(**button: Any) -> dict[str, Any]:
             "Errors", format="percent", width=75, help="Share of failed calls in the last 24 hours."
         ),
         "instance": column.TextColumn("Instances", width=165),
-        "variants": column.TextColumn("Variants", width=160, help="With each one's share of the traffic."),
+        "variants": column.TextColumn(
+            "Variants", width=160, help="Each variant and its share of the traffic."
+        ),
     }
 
 
@@ -198,7 +200,8 @@ def _numbers(values: Any) -> pd.Series:
 def metrics_row(fleet_now: FleetSnapshot, prices: PriceTable, *, sandbox: bool) -> None:
     """Draw four cost metrics; lower bounds if some price or traffic is unknown."""
     cost = fleet_now.cost
-    rest = f"Excludes {len(cost.unknown)} with unknown prices. " if cost.unknown else ""
+    excluded = f"Excludes {plural(len(cost.unknown), 'endpoint')} with an unknown price. "
+    rest = excluded if cost.unknown else ""
     source = f"{rest}{messages.plain(prices.attribution)}"
     left, right = cards.four_cards()
     with left:

@@ -22,7 +22,7 @@ OTHERS = {
     "accuracy": ("Accuracy", "The share of the class's ground-truth pixels that are predicted correctly."),
     "trimap_iou": (
         "Trimap",
-        f"Trimap IoU: that of the pixels within {TRIMAP_WIDTH} pixels of a border in the ground truth.",
+        f"Trimap IoU: IoU over pixels within {TRIMAP_WIDTH} pixels of a class border in the ground truth.",
     ),
     "image_iou": ("Per image", "The class's IoU in each image, averaged over the images with this class."),
 }

@@ -77,9 +77,9 @@ def _selected(scores: EndpointScores, classes: Classes) -> tuple[list[ImageMeasu
     actual, predicted = cell
     confused = confused_images(scores, _id(classes, actual), _id(classes, predicted))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        words = "predicted as" if actual != predicted else "correctly predicted as"
+        words = f"predicted as {messages.plain(predicted)}" if actual != predicted else "predicted correctly"
         st.subheader(
-            f"{messages.plain(actual)} {words} {messages.plain(predicted)}: {plural(len(confused), 'image')}",
+            f"{messages.plain(actual)} {words}: {plural(len(confused), 'image')}",
             width="content",
         )
         st.button("All images", icon=":material/close:", on_click=slots.choose_cell, args=(None,))

@@ -50,8 +50,8 @@ def _left(evaluation: BackgroundEvaluation) -> str:
 def _summary(evaluation: BackgroundEvaluation) -> None:
     if evaluation.repeated:
         st.warning(
-            f"{plural(evaluation.repeated, 'call')} repeated: an earlier evaluation was interrupted while they were "
-            "in flight, and AWS may have billed them then.",
+            f"Repeated {plural(evaluation.repeated, 'call')} that an interrupted evaluation had in flight; "
+            "AWS may bill both attempts.",
             icon=":material/warning:",
         )
     cached = f", {evaluation.cached:,} of them cached" if evaluation.cached else ""
@@ -72,7 +72,7 @@ def _cache(evaluation: BackgroundEvaluation) -> None:
     ):
         st.markdown(
             f"Predictions are cached in {messages.code(str(evaluation.store.folder))}. A cached image is not "
-            f"sent, or billed, again. The store keeps those of the "
-            f"last {MOST_KEPT} endpoints, or pairs of endpoints, that were evaluated."
+            "sent, or billed, again. The cache keeps predictions for the "
+            f"{MOST_KEPT} most recently evaluated endpoints or endpoint pairs."
         )
         st.button("Delete cached predictions", icon=":material/delete:", on_click=delete_predictions)

@@ -33,7 +33,7 @@ LABELS: Mapping[str, tuple[str, str, str]] = {
     ),
     "classes.csv": ("Classes", ":material/table:", "CSV: one row per endpoint and class."),
     "images.csv": ("Images", ":material/table_rows:", "CSV: one row per endpoint and image, worst first."),
-    "confusion.csv": ("Confusion", ":material/grid_on:", "CSV: the confusion matrix, in pixels."),
+    "confusion.csv": ("Confusion matrix", ":material/grid_on:", "CSV: the confusion matrix, in pixels."),
     "report.json": ("JSON", ":material/data_object:", "All results, for scripts."),
 }
 

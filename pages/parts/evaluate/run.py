@@ -115,7 +115,9 @@ def _evaluate(evaluation: BackgroundEvaluation, job_scores: JobScores) -> Evalua
                 break
     if evaluation.done < total:
         if not any(outcome.scores for outcome in evaluation.outcomes):
-            raise InputError("The evaluation was stopped before an image was done.", todo="Start it again.")
+            raise InputError(
+                "The evaluation was stopped before any image was scored.", todo="Start it again."
+            )
         note = f"It was stopped after {evaluation.done:,} of {total:,} images. Start it again to continue."
         task = replace(task, notes=(note, *task.notes))
     jobs, notes = job_scores()

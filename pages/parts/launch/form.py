@@ -90,7 +90,11 @@ def compute(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
         )
         if spec.spot:
             with st.grid(2, min_column_width=MIN_FIELD_WIDTH, gap="small"):
-                _minutes("Max wait (minutes)", "wait_minutes", "Waiting for capacity and running, together.")
+                _minutes(
+                    "Max wait (minutes)",
+                    "wait_minutes",
+                    "Maximum total time: waiting for capacity plus training.",
+                )
                 if not sandbox:
                     _text(
                         "Checkpoints S3 prefix",
@@ -99,7 +103,9 @@ def compute(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
                         "s3://...",
                     )
         with st.expander("Container image"):
-            _text("Image URI", "image", "The AWS image of the algorithm, in the region of the job.")
+            _text(
+                "Container image URI", "image", "AWS's container image for the algorithm in the job's region."
+            )
 
 
 def security(spec: TrainingSpec) -> None:

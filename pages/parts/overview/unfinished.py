@@ -42,7 +42,7 @@ def _change(connection: Connection, entry: JournalEntry) -> None:
     with st.container(border=True):
         why = f" {messages.plain(entry.error)}" if entry.error else ""
         st.warning(
-            f"**Interrupted change: {plan.verb} {messages.plain(plan.target)}.** "
+            f"**Interrupted change: {messages.plain(plan.in_words)}.** "
             f"Started {formatting.ago(entry.started_at)}, at {formatting.moment(entry.started_at)}.{why}",
             icon=":material/running_with_errors:",
         )

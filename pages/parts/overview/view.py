@@ -10,7 +10,7 @@ from typing import TypeVar
 import streamlit as st
 
 from core.cost.training import NOTHING, Money, PriceTable, training_cost
-from core.text import duration
+from core.text import duration, plural
 from core.training.job import TrainingJob, status_in_words
 from pages.parts import cards, formatting, links, messages, state
 from pages.parts.fleet import VERDICT_COLORS, VERDICT_ICONS, FleetRow
@@ -139,7 +139,8 @@ def _count(source: object | None, items: Sequence[object]) -> str:
 def _about_money(prices: PriceTable, unknown: int, *, whole: bool, sandbox: bool) -> str:
     parts = ["All endpoints and running training jobs."]
     parts += [] if whole else ["Excludes what could not be read."]
-    parts += [f"Excludes {unknown} with unknown prices."] if unknown else []
+    left_out = plural(unknown, "endpoint or job", "endpoints or jobs")
+    parts += [f"Excludes {left_out} with an unknown price."] if unknown else []
     parts += ["Sandbox: nothing is billed. Prices are AWS estimates."] if sandbox else []
     return messages.plain(" ".join([*parts, prices.attribution]))
 

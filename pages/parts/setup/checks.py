@@ -20,7 +20,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Account", ("credentials", "region", "identity", "clock", "permissions", "pass-role")),
     ("Execution role", ("role",)),
     ("Bucket", ("bucket",)),
-    ("Quotas, image and prices", ("quota", "image", "prices")),
+    ("Quotas, container image and prices", ("quota", "image", "prices")),
 )
 """Title -> the ids of its checks, or how they begin, up to a hyphen. The first section that fits counts."""
 

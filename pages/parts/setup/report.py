@@ -30,7 +30,7 @@ def show(connection: Connection) -> None:
         if title == ROLE_SECTION and any(check.id == "role" and check.status != "ok" for check in rows):
             _create_role(connection, report)
     if report.policy is not None:
-        checks.policy("Smallest IAM policy for someone who uses Segdeck", report.policy)
+        checks.policy("Least-privilege IAM policy for Segdeck users", report.policy)
 
 
 def _create_role(connection: Connection, report: SetupReport) -> None:

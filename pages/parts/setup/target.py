@@ -23,7 +23,7 @@ def ask(*, sandbox: bool) -> SetupTarget | None:
             ROLE,
             "Execution role",
             "Name or ARN",
-            "The role that SageMaker assumes. Empty: the only one that it may assume.",
+            "The role that SageMaker assumes. Leave empty to use the only role that SageMaker can assume.",
         )
         bucket = _field(
             BUCKET, "Bucket", "my-bucket or s3://my-bucket/prefix", "The bucket of your data and models."
@@ -33,7 +33,7 @@ def ask(*, sandbox: bool) -> SetupTarget | None:
             "Instance types",
             "training=ml.g5.xlarge, ml.c5.xlarge",
             "Types whose quotas are checked, separated by commas; USE=TYPE for one use of training, spot, "
-            "hosting and transform. Empty: those that the forms begin with.",
+            "hosting and transform. Leave empty to check the default types of the launch and deploy forms.",
         )
     try:
         return parse_target(

@@ -29,7 +29,7 @@ function mapLayer(plane, scale, labels, colors) {
 }
 
 /**
- * Returns the class outlines: each pixel that has a neighbor of another class, in its class's color.
+ * Returns the class borders: each pixel that has a neighbor of another class, in its class's color.
  * The colors are mixed with a part of white, to stand out from the fill.
  */
 function outlineLayer(labels, colors, white) {

@@ -1,7 +1,7 @@
 // The viewer itself: holds the frame and the user's settings, and keeps the page, panes and readout in sync with them.
 // All of it happens in the browser; Python does not run again.
 
-const NO_PROBABILITIES = "Not available: this is a mask without probabilities.";
+const NO_PROBABILITIES = "Not available: this mask has labels only. On the Segment page, set Output to Probabilities.";
 
 class Viewer {
   constructor(root) {
