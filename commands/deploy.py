@@ -132,13 +132,13 @@ def update(
         new_classes = source.classes or (
             _classes_at(backend, spec.classes_uri) if options.named else detail.classes
         )
-        for comparison in compare(detail, spec, new_classes):
+        for comparison in compare(detail, spec, new_classes, source.count):
             say(str(comparison))
         plan = plan_update(
             detail,
             spec,
             _prices(backend),
-            warnings=(*source.warnings, *class_warnings(detail.classes, new_classes)),
+            warnings=(*source.warnings, *class_warnings(detail.classes, new_classes, source.count)),
             upload=source.upload,
             classes=source.classes,
             model=describe_model(backend.clients, options.model) if options.model else None,

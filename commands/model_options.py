@@ -77,6 +77,7 @@ class ServableModel:
     upload:   a local file to upload to S3 first.
     classes:  class names to upload with it.
     warnings: sentences to read before it is deployed.
+    count:    number of classes of the network; None if unknown.
     """
 
     name: str
@@ -84,6 +85,7 @@ class ServableModel:
     upload: ModelUpload | None = None
     classes: Classes | None = None
     warnings: tuple[str, ...] = ()
+    count: int | None = None
 
 
 def inspect_model(clients: Clients, options: ModelOptions) -> ServableModel:
@@ -116,6 +118,7 @@ def _model_of_job(clients: Clients, options: ModelOptions) -> ServableModel:
         },
         classes=model.classes,
         warnings=model.warnings,
+        count=model.count,
     )
 
 
@@ -165,7 +168,7 @@ def _model_at_uri(
         say(note)
     image = image_uri(clients.connection.region)
     fields = {**NO_MODEL, "model_uri": uri, "image": image, "classes_uri": names.uri}
-    return ServableModel(base_name(uri), fields, classes=given, warnings=warnings)
+    return ServableModel(base_name(uri), fields, classes=given, warnings=warnings, count=artifact.num_classes)
 
 
 def _model_in_file(clients: Clients, options: ModelOptions, path: Path) -> ServableModel:
@@ -187,7 +190,9 @@ def _model_in_file(clients: Clients, options: ModelOptions, path: Path) -> Serva
     fields = {**NO_MODEL, "model_uri": model.upload.uri, "image": image, "classes_uri": model.classes_uri}
     stem = path.name.removesuffix(".tar.gz").removesuffix(".tgz")
     name = path.resolve().parent.name if stem == "model" else stem
-    return ServableModel(name, fields, model.upload, model.classes, warnings)
+    return ServableModel(
+        name, fields, model.upload, model.classes, warnings, count=model.artifact.num_classes
+    )
 
 
 def _describe_artifact(clients: Clients, artifact: Artifact, classes: Classes | None) -> tuple[str, ...]:

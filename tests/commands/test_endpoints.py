@@ -68,6 +68,7 @@ def sagemaker(sandbox_server: Sandbox, make_client: Any) -> Any:
         ("other", aws_files(crop_size=480)),
         ("broken", broken),
         ("slow", slow),
+        ("unnamed", aws_files(classes=5)),
     ):
         s3.put_object(Bucket=BUCKET, Key=f"{key}/model.tar.gz", Body=archive(content))
     s3.put_object(Bucket=BUCKET, Key="good/classes.json", Body=json.dumps(NAMES).encode())
@@ -415,6 +416,16 @@ def test_an_update_moves_to_another_model(run: Run, deploy: Deploy, sagemaker: A
     assert (again["status"], again["config"]) == ("InService", shown["config"])
     assert again["diagnosis"]["title"].startswith("The last update failed, and the endpoint was rolled back.")
     assert run("update", name, "--count", 2, "--dry-run").exit_code == 0
+
+
+def test_another_number_of_unnamed_classes_is_a_warning(run: Run, deploy: Deploy) -> None:
+    """A new model with another number of classes is shown as such and warned about, even if it names none."""
+    name = deploy("cli-unnamed")
+    artifact = ("--artifact", f"{MODELS}unnamed/model.tar.gz")
+    done = run("update", name, *artifact, "--dry-run", "--json")
+    assert "Classes: 3 (land, road, water) -> 5, unnamed" in done.stderr
+    warnings = json.loads(done.stdout)["warnings"]
+    assert "The current model has 3 classes, the new one 5." in " ".join(warnings)
 
 
 def test_an_instance_type_outside_the_documentation(run: Run, deploy: Deploy) -> None:
