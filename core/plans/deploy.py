@@ -155,7 +155,8 @@ def plan_update(
     """Change the model or instances of the variant `spec.variant`; a new name adds a variant.
 
     The old configuration serves until the new one is ready; the other variants are unchanged. Raises InputError for
-    an invalid spec, if nothing would change, and while the endpoint is being changed.
+    an invalid spec, if nothing would change, while the endpoint is being changed, and for an instance type that does
+    not fit the KMS key of the configuration.
 
     model: the existing model that `spec.model` names, to compare its network with the current one's.
     """
@@ -166,6 +167,7 @@ def plan_update(
     spec = _checked(spec, classes, current)
     current_rows = _rows(endpoint, old)
     rows = _with_variant(current_rows, spec)
+    _check_volume_key(old, current_rows, rows)
     tags = _new_tags(endpoint, spec)
     config = config_request(endpoint.name, {**old.request, "ProductionVariants": rows}, detail.config_tags)
     same = rows == current_rows or config["EndpointConfigName"] == old.name
@@ -254,6 +256,24 @@ def _with_variant(rows: list[Row], spec: EndpointSpec) -> list[Row]:
     dropped = _dropped_fields(old, spec)
     kept = {key: value for key, value in old.items() if key not in dropped}
     return [{**kept, **new} if row is old else row for row in rows]
+
+
+def _check_volume_key(config: EndpointConfig, current: list[Row], new: list[Row]) -> None:
+    """Raise InputError if AWS refuses the configuration's KMS key for a new instance type.
+
+    An instance type that the current configuration has is one that AWS accepted with the key.
+    """
+    accepted = {row.get("InstanceType", "") for row in current}
+    types = (row.get("InstanceType", "") for row in new)
+    refused = next((name for name in types if name not in accepted and has_local_storage(name)), "")
+    if refused and config.request.get("KmsKeyId"):
+        raise InputError(
+            f"The endpoint cannot use {refused}: its configuration {config.name} has the KMS key "
+            f"{config.request['KmsKeyId']}.",
+            why="AWS accepts no KMS key for instances with local storage, which their hardware encrypts.",
+            todo="Choose an instance type without local storage, such as ml.c5.xlarge or ml.p3.2xlarge, "
+            "or deploy a new endpoint, which has no KMS key.",
+        )
 
 
 def _dropped_fields(row: Row, spec: EndpointSpec) -> tuple[str, ...]:

@@ -191,6 +191,22 @@ def test_another_machine_loses_what_belongs_to_the_old_one() -> None:
     assert set(other.steps[0].params["ProductionVariants"][0]) == {*row("a"), "RoutingConfig"}
 
 
+@pytest.mark.parametrize("variant", ["a", "added"])
+def test_a_kms_key_does_not_fit_local_storage(variant: str) -> None:
+    """AWS refuses a KMS key for instances with local storage: nothing is planned, and the key is never dropped."""
+    now = detail(row("a", kind="ml.c5.xlarge"))
+    spec = replace(current_spec(now), variant=variant)
+    with pytest.raises(InputError, match=r"cannot use ml\.g5\.xlarge.*the KMS key key") as caught:
+        plan_update(now, replace(spec, instance_type="ml.g5.xlarge"), PRICES)
+    assert (caught.value.why, caught.value.todo) != ("", "")
+    plan = plan_update(now, replace(spec, instance_type="ml.p3.2xlarge"), PRICES)
+    assert plan.steps[0].params["KmsKeyId"] == "key"
+    unencrypted = {key: value for key, value in now.config.request.items() if key != "KmsKeyId"}
+    now = replace(now, config=replace(now.config, request=unencrypted))
+    plan = plan_update(now, replace(spec, instance_type="ml.g5.xlarge"), PRICES)
+    assert "KmsKeyId" not in plan.steps[0].params
+
+
 def test_another_machine_ends_autoscaling() -> None:
     """AWS rejects another instance type while a variant is autoscaled: autoscaling stops first, with a warning."""
     now = detail(scaling=(Scaling("AllTraffic", 1, 3, 60.0),))
