@@ -55,8 +55,10 @@ def with_description(clients: Clients, bare: EndpointDetail) -> EndpointDetail:
     tagged_models = _with_tags(clients, bare.models, unread)
     config_tags = read_tags(clients, bare.config.arn, unread, "configuration") if bare.config else {}
     notes += dict.fromkeys(unread)
-    models = _with_jobs(clients, endpoint, tagged_models, notes)
-    model_uri = models[0].model_uri if models else ""
+    names = bare.config.models if bare.config else ()
+    models = _with_jobs(clients, endpoint, tagged_models, notes, only=len(names) == 1)
+    first = next((model for model in models if model.name in names[:1]), None)
+    model_uri = first.model_uri if first else ""
     tagged = tags.get(CLASSES_TAG, "")
     classes = read_classes(clients, tagged, model_uri, notes)
     return replace(
@@ -65,7 +67,7 @@ def with_description(clients: Clients, bare: EndpointDetail) -> EndpointDetail:
         models=models,
         config_tags=config_tags,
         tags_known=not unread,
-        aws_algorithm=is_semantic_segmentation(models[0].image) if models else None,
+        aws_algorithm=is_semantic_segmentation(first.image) if first else None,
         classes=classes,
         classes_uri=tagged or (classes_uri_for(model_uri) or "" if classes else ""),
         examples_uri=tags.get(EXAMPLES_TAG, ""),
@@ -186,9 +188,13 @@ def listed_names(clients: Clients, what: str, key: str, member: str) -> list[str
 
 
 def _with_jobs(
-    clients: Clients, endpoint: Endpoint, models: tuple[Model, ...], notes: list[str]
+    clients: Clients, endpoint: Endpoint, models: tuple[Model, ...], notes: list[str], *, only: bool
 ) -> tuple[Model, ...]:
-    if len(models) == 1 and endpoint.job:
+    """Return the models with their training jobs.
+
+    only: whether the variants have a single model, so that the endpoint's tag names its job.
+    """
+    if only and models and endpoint.job:
         return (replace(models[0], job=endpoint.job),)
     return tuple(replace(model, job=_job_of(clients, model.model_uri, notes)) for model in models)
 

@@ -58,8 +58,8 @@ class EndpointDetail:
     config_tags:   the tags of the configuration; empty if they were not read.
     tags_known:    False if the tags of the configuration or of a model may not be read.
     models:        of the variants, each once; deleted or unreadable ones are left out.
-    aws_algorithm: whether the first model's image is AWS's own semantic segmentation; None if unknown.
-    classes:       names and colors; None if the model has none.
+    aws_algorithm: whether the first variant's model has AWS's own semantic segmentation image; None if unknown.
+    classes:       names and colors of the first variant's model; None if there are none.
     classes_uri, examples_uri: their S3 URIs; empty if unknown.
     scaling:       of the variants that have autoscaling; scaling_known: False if it may not be read.
     notes:         sentences about what could not be read.

@@ -15,7 +15,7 @@ import pytest
 
 from core import errors
 from core.aws.connection import Clients, Connection
-from core.aws.endpoint_detail import endpoint_detail, endpoint_resources, users
+from core.aws.endpoint_detail import endpoint_detail, endpoint_resources, users, with_description
 from core.aws.endpoints import all_endpoints, configs
 from core.aws.logs import endpoint_tail
 from core.aws.traffic import WINDOWS, endpoint_series, service, traffic
@@ -242,6 +242,20 @@ def test_one_endpoint_whole(few: Sandbox, clients: Clients) -> None:
     assert (found.scaling, found.notes) == ((), ())
     with pytest.raises(errors.NotFoundError, match="road-9"):
         endpoint_detail(clients, "road-9")
+
+
+def test_a_deleted_first_model_is_not_replaced_by_the_second(clients: Clients) -> None:
+    """Algorithm and class names are those of the first variant's model, and unknown if that is deleted."""
+    bare = endpoint_resources(clients, "road-7")
+    assert bare.config is not None
+    deleted, present = (
+        replace(row, model=name) for row, name in zip(bare.config.variants, ("gone", "shared"), strict=True)
+    )
+    detail = with_description(
+        clients, replace(bare, config=replace(bare.config, variants=(deleted, present)))
+    )
+    assert (detail.aws_algorithm, detail.classes, detail.classes_uri) == (None, None, "")
+    assert [(model.name, model.job) for model in detail.models] == [("shared", "")]
 
 
 def test_what_goes_with_an_endpoint_takes_four_calls(few: Sandbox, clients: Clients) -> None:
