@@ -15,6 +15,7 @@ from core.imaging.classes import Classes
 from core.text import listing, plural
 
 UNKNOWN = "unknown"
+SERVERLESS = "serverless"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,15 @@ def compare(
             (model.model_uri if model else "") or variant.model or UNKNOWN,
             (model.job if model else "") or detail.endpoint.tags.get(JOB_TAG) or UNKNOWN,
             _described(detail.classes, None),
-            "serverless" if variant.serverless else _instances(variant.instance_type, instances),
+            SERVERLESS if variant.serverless else _instances(variant.instance_type, instances),
         )
     new_model = detail.model(spec.model) if spec.model else None
+    stays_serverless = variant is not None and variant.serverless and not spec.instance_type
     new = (
         spec.model_uri or (new_model.model_uri if new_model else "") or spec.model or UNKNOWN,
         (new_model.job if new_model else "") or spec.job or UNKNOWN,
         _described(classes, count),
-        _instances(spec.instance_type, spec.instance_count),
+        SERVERLESS if stays_serverless else _instances(spec.instance_type, spec.instance_count),
     )
     labels = ("Model", "Training job", "Classes", "Instances")
     return tuple(Comparison(*values) for values in zip(labels, current, new, strict=True))

@@ -49,6 +49,24 @@ def test_an_added_variant_has_no_current_values() -> None:
 
 
 @pytest.mark.parametrize(
+    ("instance_type", "text"),
+    [
+        ("", "Instances: serverless (unchanged)"),
+        ("ml.c5.xlarge", "Instances: serverless -> 1 x ml.c5.xlarge"),
+    ],
+)
+def test_a_serverless_variant_stays_serverless_without_an_instance_type(
+    instance_type: str, text: str
+) -> None:
+    """A new model does not give a serverless variant instances; an instance type does."""
+    now = detail()
+    variants = (replace(now.endpoint.variants[0], serverless=True, instance_type="", desired_count=None),)
+    now = replace(now, endpoint=replace(now.endpoint, variants=variants))
+    spec = replace(current_spec(now), instance_type=instance_type).with_model(IMAGE, "s3://bucket/a.tar.gz")
+    assert str(compare(now, spec, None)[-1]) == text
+
+
+@pytest.mark.parametrize(
     ("new", "count", "text"),
     [
         (AERIAL, 2, "The current model has 3 classes, the new one 2."),
