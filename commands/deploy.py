@@ -26,11 +26,12 @@ from commands.model_options import (
 )
 from commands.plans import DryRun, Yes, confirmed, execute_plan, journal
 from commands.waiting import print_result, wait_until_settled
-from core.errors import InputError, NotFoundError, SettingsError
+from core.errors import DeniedError, InputError, NotFoundError, RejectedError, SettingsError
 from core.settings import Settings
 
 if TYPE_CHECKING:
     from core.cost.training import PriceTable
+    from core.endpoints.detail import Model
     from core.imaging.classes import Classes
     from core.plans.plan import Plan
 
@@ -118,7 +119,6 @@ def update(
     changes = {key: value for key, value in given.items() if value not in (None, "")}
     with reporting(debug), open_backend() as backend:
         from core.aws.endpoint_detail import endpoint_detail
-        from core.aws.models import describe_model
         from core.plans.comparison import class_warnings, compare
         from core.plans.deploy import current_spec, plan_update
 
@@ -132,6 +132,7 @@ def update(
         new_classes = source.classes or (
             _classes_at(backend, spec.classes_uri) if options.named else detail.classes
         )
+        existing = _existing_model(backend, options.model) if options.model else None
         for comparison in compare(detail, spec, new_classes, source.count):
             say(str(comparison))
         plan = plan_update(
@@ -141,9 +142,20 @@ def update(
             warnings=(*source.warnings, *class_warnings(detail.classes, new_classes, source.count)),
             upload=source.upload,
             classes=source.classes,
-            model=describe_model(backend.clients, options.model) if options.model else None,
+            model=existing,
         )
         _confirm_and_execute(backend, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _existing_model(backend: Backend, name: str) -> Model | None:
+    """Read the model to deploy; report one that may not be read. Raises NotFoundError, AwsError."""
+    from core.aws.models import describe_model
+
+    try:
+        return describe_model(backend.clients, name)
+    except (DeniedError, RejectedError) as error:
+        say(f"The model {name} was not compared with the current one. {error}")
+        return None
 
 
 def _classes_at(backend: Backend, uri: str) -> Classes | None:

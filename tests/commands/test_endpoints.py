@@ -28,7 +28,7 @@ from core.endpoints.health import Health
 from core.endpoints.traffic import Traffic
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
-from tests.support.fleet import put_endpoint
+from tests.support.fleet import IMAGE, put_endpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "cli-models"
@@ -426,6 +426,27 @@ def test_another_number_of_unnamed_classes_is_a_warning(run: Run, deploy: Deploy
     assert "Classes: 3 (land, road, water) -> 5, unnamed" in done.stderr
     warnings = json.loads(done.stdout)["warnings"]
     assert "The current model has 3 classes, the new one 5." in " ".join(warnings)
+
+
+def test_an_update_to_a_model_that_may_not_be_read(
+    run: Run, deploy: Deploy, sandbox_server: Sandbox, sagemaker: Any
+) -> None:
+    """Where DescribeModel is denied, an update to an existing model says so and is planned."""
+    name = deploy("cli-unread")
+    container = {"Image": IMAGE, "ModelDataUrl": f"{MODELS}other/model.tar.gz"}
+    sagemaker.create_model(ModelName="cli-unread-2", PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    sandbox_server.faults.clear()
+    sandbox_server.faults.add(
+        "error", operation="DescribeModel", code="AccessDeniedException", message="no", status=400
+    )
+    try:
+        done = run("update", name, "--model", "cli-unread-2", "--dry-run", "--json")
+    finally:
+        sandbox_server.faults.clear()
+    assert done.exit_code == 0, done.stderr
+    assert "The model cli-unread-2 was not compared with the current one." in done.stderr
+    operations = [step["operation"] for step in json.loads(done.stdout)["steps"]]
+    assert operations[:2] == ["CreateEndpointConfig", "UpdateEndpoint"]
 
 
 def test_an_instance_type_outside_the_documentation(run: Run, deploy: Deploy) -> None:
