@@ -198,6 +198,8 @@ def clone(
         from core.training.job import clone_spec, continue_spec
 
         old = describe_job(backend.clients, job)
+        for note in old.notes:
+            say(note)
         try:
             old = replace(old, tags=job_tags(backend.clients, old))
         except (DeniedError, RejectedError) as error:

@@ -104,6 +104,8 @@ def _model_of_job(clients: Clients, options: ModelOptions) -> ServableModel:
     from core.plans.model_source import class_name_uris, missing_model
 
     job = _with_tags(clients, describe_job(clients, options.job))
+    for note in job.notes:
+        say(note)
     if job.model_uri is None:
         raise missing_model(job)
     model = _model_at_uri(clients, job.model_uri, options.classes, class_name_uris(job))

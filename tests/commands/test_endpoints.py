@@ -298,8 +298,8 @@ def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, dep
     assert run("deploy", "--from-job", "cli-nowhere", "--yes").exit_code == 1
 
 
-def test_a_job_that_failed_is_not_waited_for(run: Run, sagemaker: Any) -> None:
-    """For a job without a model, `--from-job` shows why it failed and what to do."""
+def test_a_job_that_failed_is_not_waited_for(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> None:
+    """For a job without a model, `--from-job` shows why it failed and what to do, and which read was denied."""
     start_job(sagemaker, "cli-spent", fail="no space left on device")
     wait = sagemaker.get_waiter("training_job_completed_or_stopped")
     with pytest.raises(WaiterError):
@@ -309,6 +309,16 @@ def test_a_job_that_failed_is_not_waited_for(run: Run, sagemaker: Any) -> None:
     assert "Disk full" in done.stderr
     assert "larger volume" in done.stderr
     assert "Wait" not in done.stderr
+    assert "search index" not in done.stderr
+    sandbox_server.faults.clear()
+    sandbox_server.faults.add(
+        "error", operation="DescribeTrainingJob", code="AccessDeniedException", status=403
+    )
+    try:
+        done = run("deploy", "--from-job", "cli-spent", "--yes")
+    finally:
+        sandbox_server.faults.clear()
+    assert (done.exit_code, "search index" in done.stderr) == (1, True)
 
 
 @pytest.fixture

@@ -468,6 +468,7 @@ def test_the_number_of_classes_is_filled_in(
         ("show {name}", "DescribeTrainingJob", "search index"),
         ("show {name}", "DescribeLogStreams", "The log was not read."),
         ("clone {name} -p fail= --dry-run", "ListTags", "are not copied"),
+        ("clone {name} -p fail= --dry-run", "DescribeTrainingJob", "search index"),
     ],
 )
 def test_a_denied_read_leaves_the_rest(
