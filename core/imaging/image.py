@@ -20,7 +20,7 @@ from PIL import ExifTags, Image
 from core.errors import ImageError
 from core.imaging.pixel_budget import PIXELS, OnWait
 from core.imaging.pixels import bytes_per_pixel, is_gray, to_8_bit
-from core.imaging.tiff import TiffHeader, check_readable, is_tiff, read_header, read_image
+from core.imaging.tiff import TiffHeader, check_readable, is_tiff, read_header, read_image, read_values
 
 # Pillow warns about unusual metadata that does not matter here; real problems raise errors. Set once at import,
 # because `warnings.catch_warnings` is not thread-safe.
@@ -297,13 +297,25 @@ def open_mask(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> NDArra
         )
     depth = data[24] if image.format == "PNG" and image.mode == "L" else 8
     with PIXELS.share(3 * image.width * image.height, name):
-        _load(image, name)
-        values = np.array(image, np.uint8)
+        if file.tiff is not None and file.tiff.pillow_changes_gray:
+            values = _stored_values(data, name, file.tiff)
+        else:
+            _load(image, name)
+            values = np.array(image, np.uint8)
         # Pillow scales gray values of 2 and 4 bits to 0..255; the ids are the values before that.
         if depth < 8:
             values //= np.uint8(255 // ((1 << depth) - 1))
         values.flags.writeable = False
         return values
+
+
+def _stored_values(data: bytes, name: str, tiff: TiffHeader) -> NDArray[np.uint8]:
+    """Return the values of a TIFF mask of at most 8 bits as they are stored, upright."""
+    try:
+        values = read_values(data).astype(np.uint8, copy=False)
+    except Exception as error:
+        raise _damaged(name, error) from error
+    return rotate_upright(values, tiff.orientation)
 
 
 def has_stored_size(mask: tuple[int, int], image: tuple[int, int], orientation: int) -> bool:

@@ -118,6 +118,12 @@ class TiffHeader:
         """Return whether Pillow keeps the values of the bands, if it can open the file."""
         return self.bits <= 8 or self.bands == 1
 
+    @property
+    def pillow_changes_gray(self) -> bool:
+        """Return whether Pillow scales or inverts the gray values, which leaves no class ids."""
+        fewer_bits = 1 < self.bits < 8 and self.photometric == MIN_IS_BLACK
+        return self.bands == 1 and (fewer_bits or self.photometric == MIN_IS_WHITE)
+
 
 def is_tiff(data: bytes) -> bool:
     """Return whether the file starts as a TIFF or BigTIFF does."""

@@ -10,9 +10,10 @@ import pytest
 import rasterio
 from PIL import Image, TiffImagePlugin
 
+from core.datasets.masks import Colors, read_ids
 from core.errors import ImageError
 from core.imaging import pixel_budget
-from core.imaging.image import image_share, open_image
+from core.imaging.image import image_share, open_image, open_mask
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -97,6 +98,23 @@ def test_bands_of_any_depth_become_rgb(
     image = open_image(tiff(source, **options), "ortho.tif")
     assert np.abs(image.array() - expected(source, *limits)).max() <= 1
     assert note in " ".join(image.notes)
+
+
+@pytest.mark.parametrize("options", [{}, {"photometric": "MINISWHITE"}], ids=["black", "white"])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_masks_give_their_stored_ids(bits: int, options: dict[str, Any]) -> None:
+    """A gray TIFF mask gives the ids in the file at any bit depth, also where 0 is displayed white."""
+    ids = np.arange(1 << bits, dtype=np.uint8).reshape(1, -1)
+    data = tiff(ids[None], nbits=bits, **options)
+    assert open_mask(data, "truth.tif").tolist() == ids.tolist()
+    assert read_ids(data, "truth.tif", Colors()).tolist() == ids.tolist()
+
+
+def test_a_truncated_mask_is_damaged() -> None:
+    """A TIFF mask whose values are cut off is refused by name, as any other damaged file."""
+    data = tiff(values(15, 1, "uint8"), nbits=4)
+    with pytest.raises(ImageError, match=r"truth\.tif is damaged or truncated"):
+        open_mask(data[:-40], "truth.tif")
 
 
 def test_two_bands_are_gray() -> None:
