@@ -283,7 +283,7 @@ class _Scale:
     alpha_high: float
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        if values.dtype == np.uint8 and self.nodata is None:
+        if values.dtype == np.uint8 and self.high == 255 and self.nodata is None:
             same: NDArray[np.uint8] = values
             return same
         scaled = values.astype(np.float64)

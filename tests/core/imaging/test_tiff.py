@@ -82,6 +82,12 @@ def expected(bands: np.ndarray, low: float, high: float) -> np.ndarray:
             (0, 255),
             "TIFF of 4 x uint8: bands 1-3 of 4.",
         ),
+        (
+            values(15, 3, "uint8"),
+            {"photometric": "RGB", "nbits": 4},
+            (0, 15),
+            "3 x uint4: scaled from 0..15.",
+        ),
         (values(1, 3, "float32"), {}, (0, 1), "3 x float32: scaled from 0..1."),
         (values(3000, 3, "uint16"), {"bigtiff": "YES"}, (0, 3000), "stretched from 0..3000."),
         (values(3000, 3, "uint16"), {"endianness": "BIG"}, (0, 3000), "stretched from 0..3000."),
