@@ -441,6 +441,8 @@ def _open(data: bytes, name: str) -> _File:
         except Image.DecompressionBombError as error:
             raise _too_large(name, str(error)) from error
         except Exception as error:
+            if form == "AVIF" and is_heif(data):
+                break  # Pillow accepts the brands that both formats share, before it knows which one it is
             raise _damaged(name, error) from error
     if is_heif(data):
         return _open_heif(data, name)

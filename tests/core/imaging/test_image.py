@@ -269,6 +269,19 @@ def test_an_iphone_image_is_read(suffix: str) -> None:
     assert np.abs(image.array().astype(int) - np.asarray(scene(64, 48))).mean() < 5
 
 
+@pytest.mark.parametrize("brand", [b"mif1", b"msf1"])
+def test_an_iphone_image_is_read_by_a_brand_shared_with_avif(brand: bytes) -> None:
+    """An HEIC image is read where its major brand is one that AVIF files may have too; so is such an AVIF file."""
+    import pillow_heif
+
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(scene(64, 48)).save(buffer, quality=95)
+    for data, form in ((buffer.getvalue(), "HEIF"), (saved(scene(64, 48), "AVIF"), "AVIF")):
+        image = open_image(data[:8] + brand + data[12:], "IMG_0001.HEIC")
+        assert (image.width, image.height, image.format) == (64, 48, form)
+        assert np.abs(image.array().astype(int) - np.asarray(scene(64, 48))).mean() < 5
+
+
 def test_a_truncated_iphone_image_is_damaged() -> None:
     """An HEIC file with only its header is an ImageError that names it."""
     with pytest.raises(ImageError, match=r"IMG_0001\.HEIC is damaged or truncated"):
