@@ -76,7 +76,7 @@ def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, InputFile]
     results.show(selected, stems[inferences.index(selected)], ground_truth.get(selected.image.id))
     results.download_all(inferences, stems)
     with lines:
-        progress.show(inferences)
+        progress.show(inferences, queue())
 
 
 main()

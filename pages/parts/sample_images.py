@@ -18,11 +18,15 @@ from core.imaging.image import FIT
 from pages.parts import cached, messages
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.segment import progress, results
-from pages.parts.segment.run import InputImage, SegmentRequest, queue
+from pages.parts.segment.run import InputImage, SegmentationQueue, SegmentRequest
 from pages.parts.shared_cache import PendingError
+from pages.parts.state import Slot
 
 OWN = Path(__file__).with_name("sample_image.jpg")
 OWN_ID = "segdeck:sample-image"
+
+QUEUE: Slot[SegmentationQueue] = Slot("sample_images.queue")
+"""The samples that were clicked: not in the queue of the Segment page, whose images a sample must not cancel."""
 
 
 def show(
@@ -54,10 +58,11 @@ def show(
 
 
 def _segment(image: InputImage, request: SegmentRequest, classes: Classes | None) -> None:
-    tasks = queue()
+    # No raw responses are kept: only the Segment page exports them.
+    tasks = QUEUE.setdefault(partial(SegmentationQueue, kept_bytes=0))
     task = tasks.submit(image, request, classes)
-    tasks.keep_only([task])
-    progress.show([task])
+    tasks.keep_only([task], keep_failed=True)
+    progress.show([task], tasks)
     results.show_image(task)
     if task.result is not None:
         st.button("Send again", icon=":material/replay:", on_click=tasks.retry, args=([task],))

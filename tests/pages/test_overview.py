@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from core.endpoints.spec import EndpointSpec
 from core.errors import CoreError
 from core.plans.deploy import plan_deploy
 from pages.parts import backend, cached
+from pages.parts.segment.run import InferenceTask, InputImage, SegmentationQueue, SegmentRequest
 from sandbox.server import Sandbox
 from tests.support.answers import NAMES, probabilities, recordio
 from tests.support.dashboard import (
@@ -73,7 +75,7 @@ def newcomer(
     make_endpoint: Callable[..., str],
     jpeg: Callable[..., bytes],
 ) -> Iterator[Sandbox]:
-    """A sandbox with one endpoint, which answers, and which has a sample image."""
+    """A sandbox with one endpoint, which answers, and which has two sample images."""
     folder = tmp_path_factory.mktemp("newcomer")
     with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
         tags = {"segdeck:examples": "s3://stub-models/coast/examples.json"}
@@ -81,8 +83,9 @@ def newcomer(
         s3 = sandbox.loopback.client("s3")
         files = {
             "classes.json": json.dumps(NAMES).encode(),
-            "examples.json": b'[{"file": "bay.jpg", "title": "Bay"}]',
+            "examples.json": b'[{"file": "bay.jpg", "title": "Bay"}, {"file": "cape.jpg", "title": "Cape"}]',
             "bay.jpg": jpeg(),
+            "cape.jpg": jpeg(shade=9),
         }
         for name, body in files.items():
             s3.put_object(Bucket="stub-models", Key=f"coast/{name}", Body=body)
@@ -210,6 +213,45 @@ def test_an_example_is_segmented_by_one_click(open_overview, newcomer):
         app.run()
     assert len(newcomer.faults.hits) == 1
     assert "decode" in texts(app)
+    newcomer.faults.clear()
+
+
+def test_an_example_cancels_no_image_of_the_segment_page(open_overview, newcomer, run_until):
+    """A sample image neither cancels images of the Segment page that wait nor forgets those that failed."""
+    queue, go_on = SegmentationQueue(), Event()
+    requests = [SegmentRequest(name, connection_of(newcomer), "coast", "mask", None) for name in "abcd"]
+
+    def submit(request: SegmentRequest, read: Callable[[], bytes]) -> InferenceTask:
+        return queue.submit(InputImage(request.image_id, "a.jpg", read), request, None)
+
+    def unreadable() -> bytes:
+        go_on.wait(60)
+        return b""
+
+    failed = submit(requests[0], bytes)
+    assert failed.future.exception(timeout=30)
+    others = [submit(request, unreadable) for request in requests[1:]]
+    app = open_overview(newcomer)
+    components = len(app.get("bidi_component"))
+    app.session_state["segment.queue"] = queue
+    app.session_state["overview.example"] = {"coast": "s3://stub-models/coast/bay.jpg"}
+    run_until(app.run(), lambda app: len(app.get("bidi_component")) > components)
+    go_on.set()
+    # All had their turn, and fail as their files are empty; of a canceled one, this raises CancelledError.
+    assert all(task.future.exception(timeout=30) for task in others)
+    assert [submit(request, bytes) for request in requests] == [failed, *others]
+
+
+def test_a_failed_example_is_only_sent_again_by_a_click(open_overview, newcomer, run_until):
+    """A sample image that failed is shown with its error when it is back; it is sent again by "Try again" alone."""
+    newcomer.faults.add("error", operation="InvokeEndpoint", code="OddException", status=400)
+    app = open_overview(newcomer)
+    for name in ("bay", "cape", "bay"):
+        app.session_state["overview.example"] = {"coast": f"s3://stub-models/coast/{name}.jpg"}
+        run_until(app.run(), lambda app: len(app.error) == 1)
+    assert len(newcomer.faults.hits) == 2
+    button(app, "Try again").click()
+    run_until(app.run(), lambda app: len(newcomer.faults.hits) == 3 and len(app.error) == 1)
     newcomer.faults.clear()
 
 

@@ -105,6 +105,18 @@ def test_a_retry_sends_the_image_again(submit, jpeg):
     finished(again)
 
 
+@pytest.mark.parametrize("keep_failed", [False, True])
+def test_a_failed_image_is_kept_on_request(submit, keep_failed):
+    """An image that failed and was removed is sent again once it is back, unless failed images are kept."""
+    queue = SegmentationQueue()
+    finished(task := submit(queue, b"not an image"))
+    assert task.error is not None
+    queue.keep_only([], keep_failed=keep_failed)
+    again = submit(queue, b"not an image")
+    assert (again is task) == keep_failed
+    finished(again)
+
+
 def test_an_image_that_is_removed_while_it_waits_is_never_sent(submit, jpeg, faults):
     """An image that is removed before its turn never reaches the endpoint; those that have begun are finished."""
     faults.add("delay", seconds=60, operation="InvokeEndpoint")  # until `clear`

@@ -140,7 +140,7 @@ def test_the_time_of_many_images_is_that_on_the_clock():
     def page() -> None:
         from core.aws.connection import Connection
         from pages.parts.segment import progress
-        from pages.parts.segment.run import InferenceTask, InputImage, SegmentRequest
+        from pages.parts.segment.run import InferenceTask, InputImage, SegmentationQueue, SegmentRequest
 
         inferences = []
         for number in range(3):
@@ -150,7 +150,7 @@ def test_the_time_of_many_images_is_that_on_the_clock():
             task.stage, task.started, task.seconds = "done", 10.0 + number, 3.0
             task.future.set_result(None)
             inferences.append(task)
-        progress.show(inferences)
+        progress.show(inferences, SegmentationQueue())
 
     app = AppTest.from_function(page).run()
     assert not app.exception

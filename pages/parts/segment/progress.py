@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.text import listing
 from pages.parts import messages, state, tasks
-from pages.parts.segment.run import InferenceTask, queue
+from pages.parts.segment.run import InferenceTask, SegmentationQueue
 
 TICK = 0.3
 """Seconds between two updates, while there is something to wait for."""
@@ -24,15 +24,15 @@ ICONS = {
 }
 
 
-def show(inferences: Sequence[InferenceTask]) -> None:
-    """Draw a line per image and the errors; run the page again whenever an image is over."""
+def show(inferences: Sequence[InferenceTask], queue: SegmentationQueue) -> None:
+    """Draw a line per image and the errors; run the page again whenever an image is over. queue: the images' own."""
     pending = any(not inference.over for inference in inferences)
     if pending or len(inferences) > 1:  # of a single image, the page shows the rest
         update = st.fragment(_update, run_every=TICK if pending else None)
         update(inferences, sum(inference.over for inference in inferences))
     failed = [inference for inference in inferences if inference.error is not None]
     for _, group in groupby(sorted(failed, key=_reason), key=_reason):
-        _failure(list(group))
+        _failure(list(group), queue)
 
 
 def _update(inferences: Sequence[InferenceTask], over_at_draw: int) -> None:
@@ -81,7 +81,7 @@ def _reason(inference: InferenceTask) -> str:
     return f"{type(inference.error).__name__} {inference.error}"
 
 
-def _failure(inferences: list[InferenceTask]) -> None:
+def _failure(inferences: list[InferenceTask], queue: SegmentationQueue) -> None:
     """Draw why these failed, with a button that tries them again."""
     error = inferences[0].error
     assert error is not None  # noqa: S101  # for the type checker
@@ -92,7 +92,7 @@ def _failure(inferences: list[InferenceTask]) -> None:
             key=f"again-{inferences[0].image.id}",
             icon=":material/refresh:",
             on_click=_retry,
-            args=(inferences,),
+            args=(inferences, queue),
         )
 
 
@@ -104,6 +104,6 @@ def _names(inferences: list[InferenceTask], error: BaseException) -> str:
     return f"{listing([messages.plain(name) for name in names], grouping='')}\n\n"
 
 
-def _retry(inferences: list[InferenceTask]) -> None:
-    queue().retry(inferences)
+def _retry(inferences: list[InferenceTask], queue: SegmentationQueue) -> None:
+    queue.retry(inferences)
     state.request_retry()

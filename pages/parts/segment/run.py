@@ -185,12 +185,16 @@ class SegmentationQueue:
         task.begin(partial(_segment, task, classes, cached.accepts(request.connection)), self._turns)
         return task
 
-    def keep_only(self, tasks: Sequence[InferenceTask]) -> None:
-        """Drop all other tasks but the last few finished ones, and discard responses beyond the bound."""
+    def keep_only(self, tasks: Sequence[InferenceTask], *, keep_failed: bool = False) -> None:
+        """Drop all other tasks but the last few finished ones, and discard responses beyond the bound.
+
+        keep_failed: keep failed tasks too, so that submitting their request again sends nothing.
+        """
         others = [task for task in self._tasks.values() if task not in tasks]
         finished = [task for task in others if task.result is not None]
         for task in others:
-            if task.stage == "waiting" or task.error is not None or task in finished[:-SPARE]:
+            failed = task.error is not None and not keep_failed
+            if task.stage == "waiting" or failed or task in finished[:-SPARE]:
                 task.stop.set()
                 del self._tasks[task.request]
         _discard_oldest(self.finished()[::-1], self._kept_bytes)
