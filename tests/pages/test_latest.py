@@ -179,7 +179,7 @@ def test_what_does_not_answer_is_reported_and_still_awaited():
     with pytest.raises(PendingError):
         latest.read()
     clock.now += 25
-    with pytest.raises(TimedOutError, match="not sent the jobs within 25 s"):
+    with pytest.raises(TimedOutError, match="not returned the jobs after 25 s"):
         latest.read()
     source.let_go.set()
     assert eventually(latest).value == 1

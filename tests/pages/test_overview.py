@@ -353,7 +353,7 @@ def test_a_cut_change_is_told(open_overview, busy, faults):
         execute(clients(connection_of(busy)), plan, journal=backend.journal())
     faults.clear()
     app = open_overview()
-    assert f"deploy {name}" in plain_texts(app)
+    assert f"Interrupted change: deploying endpoint {name}." in plain_texts(app)
     assert {"Finish", "Clean up"} <= {one.label for one in app.button}
     button(app, "Keep as is").click().run()
     assert f"deploy {name}" not in plain_texts(app)
