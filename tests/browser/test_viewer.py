@@ -485,16 +485,42 @@ def test_a_rerun_or_another_theme_changes_nothing(viewer: Viewer) -> None:
     before = viewer.root.get_attribute("data-view")
     viewer.page.get_by_role("button", name="Run again").click()
     expect(viewer.page.get_by_text(re.compile("run 2$"))).to_be_visible()
-    shown = viewer.root.evaluate("(root) => root.viewer.turn")
+    viewer.root.evaluate(
+        """({ viewer }) => {
+            const { show } = viewer;
+            viewer.show = (bytes) => show.call(viewer, bytes, (viewer.shownAgain = true));
+        }"""
+    )
     viewer.page.emulate_media(color_scheme="dark")
-    shown_again = "([root, shown]) => root.viewer.turn > shown"
-    viewer.page.wait_for_function(shown_again, arg=[viewer.root.element_handle(), shown])
+    viewer.page.wait_for_function("(root) => root.viewer.shownAgain", arg=viewer.root.element_handle())
     for _ in range(10):
         viewer.drawn()
     viewer.page.emulate_media(color_scheme="light")
     assert viewer.root.get_attribute("data-view") == before
     expect(viewer.root).to_have_attribute("data-mode", "confidence")
     expect(viewer.entry(1)).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_rerun_in_the_middle_of_decoding_loses_no_probabilities(viewer: Viewer) -> None:
+    """A frame given again while its probabilities are decoded is shown with all of them."""
+    before = str(viewer.root.get_attribute("data-frame"))
+    viewer.root.evaluate(
+        """({ viewer }) => {
+            const { show, decodeProbabilities } = viewer;
+            let frame;
+            viewer.show = (bytes) => show.call(viewer, (frame = bytes));
+            viewer.decodeProbabilities = (...args) => {
+                const decoding = decodeProbabilities.apply(viewer, args);
+                show.call(viewer, frame);
+                return decoding;
+            };
+        }"""
+    )
+    viewer.page.get_by_text("Move the car").click()
+    expect(viewer.root).not_to_have_attribute("data-frame", before)
+    expect(viewer.root).to_have_attribute("data-planes", "4")
+    assert viewer.root.evaluate("({ viewer }) => viewer.frame.planes.size") == 4
+    expect(viewer.root).to_have_attribute("data-state", "ready")
 
 
 def test_a_new_image_is_shown_whole_with_the_same_settings(viewer: Viewer) -> None:

@@ -12,6 +12,7 @@ class Viewer {
     this.chosen = null; // id of the class whose probability is shown
     this.point = null; // under the mouse, in label pixels
     this.turn = 0;
+    this.requested = null; // id of the frame asked for last
     this.scale = percentScale();
     this.find = (selector) => root.querySelector(selector);
     this.imageCanvas = this.find(".image canvas");
@@ -28,19 +29,30 @@ class Viewer {
 
   // ---- A new frame
 
-  /** Shows a frame. The one already shown changes nothing; while one is decoded, a later one replaces it. */
+  /**
+   * Shows a frame. While one is decoded, another one replaces it. The same frame again, as in every rerun of the page,
+   * changes nothing and interrupts nothing; after an error it is tried again.
+   */
   async show(bytes) {
-    const turn = ++this.turn;
+    let turn = this.turn;
     try {
       const { header, parts } = readFrame(bytes);
-      if (header.id === this.frame?.id) return this.setState("ready");
-      this.setState("loading", "Rendering…");
-      const frame = await this.decode(header, parts);
-      if (turn !== this.turn) return frame.image.close();
-      this.begin(frame);
+      if (header.id === this.requested) return;
+      this.requested = header.id;
+      turn = ++this.turn;
+      if (header.id === this.frame?.id) {
+        this.setState("ready"); // one that was to replace it is not wanted any more
+      } else {
+        this.setState("loading", "Rendering…");
+        const frame = await this.decode(header, parts);
+        if (turn !== this.turn) return frame.image.close();
+        this.begin(frame);
+      }
       await this.decodeProbabilities(header.probabilities?.ids ?? [], parts, turn);
     } catch (error) {
-      if (turn === this.turn) this.setState("error", `Cannot draw the image: ${error.message}.`);
+      if (turn !== this.turn) return;
+      this.requested = null;
+      this.setState("error", `Cannot draw the image: ${error.message}.`);
     }
   }
 
@@ -57,7 +69,7 @@ class Viewer {
 
   /** The probability planes follow once the image is shown: only then are they needed. */
   async decodeProbabilities(ids, parts, turn) {
-    for (const id of ids) {
+    for (const id of ids.filter((id) => !this.frame.planes.has(id))) {
       const plane = await decodePlane(parts.get(`probability/${id}`));
       if (turn !== this.turn) return;
       this.frame.planes.set(id, plane);
