@@ -18,6 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.common.disk import Disk, is_full
+from sandbox.common.s3_uri import split_uri
 from sandbox.common.store import Document
 
 AT_ONCE = 8  # downloads of one job
@@ -53,12 +54,6 @@ class ChannelDownloader:
     region: str
     role: str
     stop: threading.Event
-
-
-def split_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and key of s3://bucket/key."""
-    bucket, _, key = uri.partition("://")[2].partition("/")
-    return bucket, key
 
 
 def fetch_channels(source: ChannelDownloader, channels: Sequence[Document], folder: Path) -> None:

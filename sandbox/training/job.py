@@ -16,11 +16,12 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.common.disk import Disk, is_full
+from sandbox.common.queue import WaitedTooLongError
+from sandbox.common.s3_uri import split_uri
 from sandbox.common.store import Document
 from sandbox.hosting.container import StartError
 from sandbox.training import opt_ml, status
-from sandbox.training.channels import ChannelDownloader, DownloadError, Interrupted, fetch_channels, split_uri
-from sandbox.training.queue import WaitedTooLongError
+from sandbox.training.channels import ChannelDownloader, DownloadError, Interrupted, fetch_channels
 from sandbox.training.run import JobContext, JobRun
 from sandbox.training.status import KIND
 

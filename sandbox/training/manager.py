@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 
+from sandbox.common.queue import Queue
 from sandbox.common.store import Document, RecordStore
 from sandbox.hosting.context import ContainerContext
 from sandbox.training import status
 from sandbox.training.job import Job
 from sandbox.training.metrics import JobMetrics
-from sandbox.training.queue import Queue
 from sandbox.training.run import JobContext
 from sandbox.training.status import KIND
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from sandbox.common.disk import is_full
 from sandbox.common.publish import publish
+from sandbox.common.queue import Queue
 from sandbox.common.store import Document, RecordStore
+from sandbox.common.utilization import Utilization
 from sandbox.hosting.container import allowed_environment
 from sandbox.hosting.context import ContainerContext
 from sandbox.training import cloudwatch, opt_ml
-from sandbox.training.cloudwatch import Utilization
 from sandbox.training.metrics import JobMetrics, MetricFinder, Point, final
 from sandbox.training.process import TrainingProcess
-from sandbox.training.queue import Queue
 from sandbox.training.status import KIND, MAX_REASON
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -71,7 +71,7 @@ class JobRun:
             follow=lambda pipe: context.container.shipper.follow(pipe, LOG_GROUP, stream, self._read),
             ended=changed.set,
         )
-        self._utilization = Utilization(self.name, self.process.pid)
+        self._utilization = Utilization(f"{self.name}/{opt_ml.HOST}", self.process.pid)
         self._measure_at = time.monotonic() + context.container.limits.utilization_seconds
 
     def wait(self, seconds: float) -> None:
