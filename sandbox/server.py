@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from sandbox.common.clients import Loopback
 from sandbox.common.disk import Disk, megabytes
@@ -48,8 +49,11 @@ from sandbox.training.manager import Training
 from sandbox.training.metrics import JobMetrics
 from sandbox.training.operations import TrainingOperations
 from sandbox.training.process import default_training_programs
+from sandbox.transform.manager import Transforms
+from sandbox.transform.operations import TransformOperations
 
 POLL_SECONDS = 0.1
+ROLE_SECONDS = 30 * 86_400.0  # of the credentials with which a transform job acts in its model's role
 
 
 class PortTakenError(Exception):
@@ -140,6 +144,17 @@ class Sandbox:
         training_context = replace(container_context, programs=training_programs, folder=folder / "training")
         self._training = Training(self._store, training_context, self._job_metrics, location.region)
         jobs = TrainingOperations(resources, references, self._training, self._limits.training_seconds)
+        transform_context = replace(container_context, folder=folder / "transform")
+        self._transforms = Transforms(self._store, transform_context, self.faults, self._s3_for)
+        quotas = Quotas(folder, location)
+        transform_jobs = TransformOperations(
+            resources,
+            references,
+            self._transforms,
+            s3_for=self._s3_for,
+            quota=quotas.value,
+            region=location.region,
+        )
         self.importer = Importer(self._store, self._job_metrics, self.loopback, resources.arn)
         autoscaling = Autoscaling(resources, location)
         endpoints = EndpointOperations(resources, self._endpoints, autoscaling, self._limits)
@@ -150,7 +165,7 @@ class Sandbox:
             PeriodicTask("autoscaler", self._limits.scaling_seconds, autoscaler.check_targets),
         )
         self.endpoint_importer = EndpointImporter(resources, self._cloudwatch)
-        control = Control(resources, references, endpoints, jobs, Search(self._store))
+        control = Control(resources, references, endpoints, jobs, transform_jobs, Search(self._store))
         services = Services(
             invoke=runtime.invoke,
             metrics=self._job_metrics.call,
@@ -158,7 +173,7 @@ class Sandbox:
                 "sagemaker": control.call,
                 "logs": self._logs.call,
                 "application-autoscaling": autoscaling.call,
-                "servicequotas": Quotas(folder, location).call,
+                "servicequotas": quotas.call,
                 "pricing": refuse_prices,
             },
             wsgi={
@@ -181,6 +196,13 @@ class Sandbox:
             target=self._listener.serve_forever, args=(POLL_SECONDS,), daemon=True
         )
 
+    def _s3_for(self, role: str | None, name: str) -> Any:
+        """Return an S3 client with a role's permissions, or without a role with all."""
+        if role is None:
+            return self.loopback.client("s3")
+        issued = self._moto.act_as(role, name, ROLE_SECONDS)
+        return self.loopback.client_as("s3", issued.access_key, issued.secret_key, issued.token)
+
     def start(self) -> Sandbox:
         """Answer requests and restore the endpoints that were in service; jobs that were running have failed."""
         self._thread.start()
@@ -191,6 +213,7 @@ class Sandbox:
         for task in self._periodic_tasks:
             task.start()
         self._training.resume()
+        self._transforms.resume()
         return self
 
     def stop(self) -> None:
@@ -198,6 +221,7 @@ class Sandbox:
         for task in self._periodic_tasks:
             task.close()
         self._training.close()
+        self._transforms.close()
         self._endpoints.close()
         self._shipper.close()
         self._metrics.close()

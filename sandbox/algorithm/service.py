@@ -7,6 +7,7 @@ Segmentation Algorithm".
 from __future__ import annotations
 
 import io
+import json
 import re
 import socket
 import threading
@@ -34,6 +35,8 @@ IMAGE_FORMATS = {
 MASK = "image/png"
 RECORDS = ("application/x-recordio-protobuf", "application/x-protobuf")
 """AWS documents the first, its own notebook sends the second; the response is the same. The first is the default."""
+EXECUTION_PARAMETERS = {"MaxConcurrentTransforms": 2, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 10}
+"""What batch transform uses for members that a request does not set; AWS's container is called with these values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/ping":
             self._send(self.ping())
+        elif self.path == "/execution-parameters":
+            self._send(
+                InferenceResponse(
+                    HTTPStatus.OK, json.dumps(EXECUTION_PARAMETERS).encode(), "application/json"
+                )
+            )
         else:
             self._send(
                 _text(HTTPStatus.NOT_FOUND, f"{self.path} not found: use GET /ping or POST /invocations.")

@@ -47,6 +47,18 @@ class Loopback:
                 )
             return self._clients[service]
 
+    def client_as(self, service: str, access_key: str, secret_key: str, token: str) -> Any:
+        """Return a new client of a service with temporary credentials."""
+        with self._lock:
+            return self._session.client(
+                service,
+                endpoint_url=self._url,
+                config=self._config,
+                aws_access_key_id=access_key,
+                aws_secret_access_key=secret_key,
+                aws_session_token=token,
+            )
+
 
 @lru_cache(maxsize=1)
 def service_descriptions() -> Loader:

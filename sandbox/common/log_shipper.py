@@ -51,6 +51,10 @@ class LogShipper:
         threading.Thread(target=self._read, args=arguments, name=f"log {stream}", daemon=True).start()
         return followed
 
+    def add(self, group: str, stream: str, line: str) -> None:
+        """Queue one line of a stream; block while too many are waiting."""
+        self._add((group, stream), line)
+
     def flush(self, group: str, stream: str, seconds: float) -> bool:
         """Wait until all lines of a stream are sent; return False on a timeout."""
         key = (group, stream)

@@ -227,7 +227,7 @@ class ModelProcess:
     def _ping(self, seconds: float) -> bool:
         """Return whether /ping returned 200 in time."""
         try:
-            return self._pool.request("GET", "/ping", timeout=seconds).status == 200
+            return bool(self.get("/ping", seconds).status == 200)
         except urllib3.exceptions.HTTPError:
             return False  # late, or gone: the caller checks which
 
@@ -236,6 +236,10 @@ class ModelProcess:
         self.log.ended.wait(2)
         last_line = f": {self.log.last_line}" if self.log.last_line else ""
         return f"its process ended with exit code {self._process.returncode}{last_line}"
+
+    def get(self, path: str, seconds: float) -> Any:
+        """Return the response to GET, read to its end. Raises urllib3's HTTPError."""
+        return self._pool.request("GET", path, timeout=seconds)
 
     def post(self, body: bytes, headers: Mapping[str, str], seconds: float) -> Any:
         """Post to /invocations and return the unread response. Raises urllib3's HTTPError."""
@@ -261,6 +265,16 @@ class ModelProcess:
         self._death_pipe.release(self._process.pid)
         self._stopped = True
         self._pool.close()
+
+    def suspend(self) -> None:
+        """Stop the process group from running, so that it no longer answers; `stop` still ends it."""
+        if self.exit_code() is None:
+            self._signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        """End the process group at once, as a crash would."""
+        if self.exit_code() is None:
+            self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
         """Send a signal to the process group."""

@@ -6,6 +6,12 @@
 Kinds: error (code, message, status), delay (seconds, or until `clear`, then the real response), slow (chunk, pause:
 the body in pieces), truncate and reset_body (the body ends after `at` bytes, by FIN or RST), reset and drop (RST or
 FIN instead of a response), lost_reply (the operation runs, its response is lost).
+
+Faults of a transform job's workers are rules of the service "transform"; their operation is "JOB/WORKER BUCKET/KEY",
+the worker's number beginning at 1: delay (seconds, before the image is sent), hang (the worker's container stops
+answering) and kill (it dies).
+
+    faults.add("hang", service="transform", operation="my-job/1 .*", times=1)
 """
 
 from __future__ import annotations
@@ -23,7 +29,11 @@ from typing import Any
 
 from sandbox.http.protocol import ApiError, Environ, dialect, error_reply
 
-KINDS = frozenset({"error", "delay", "slow", "truncate", "reset_body", "reset", "drop", "lost_reply"})
+REQUEST_KINDS = frozenset({"error", "delay", "slow", "truncate", "reset_body", "reset", "drop", "lost_reply"})
+WORKER_KINDS = frozenset({"delay", "hang", "kill"})
+KINDS = REQUEST_KINDS | WORKER_KINDS
+WORKERS = "transform"
+"""The service of the rules for transform jobs' workers."""
 Wsgi = Callable[[Any, Any], Iterable[bytes]]
 
 
@@ -77,11 +87,14 @@ class Faults:
             self._over = threading.Event()
 
     def match(self, service: str, operation: str) -> FaultRule | None:
-        """Return the rule to apply to this request, and count it as used."""
+        """Return the rule to apply to this request or image of a worker, and count it as used."""
+        kinds = WORKER_KINDS if service == WORKERS else REQUEST_KINDS
         with self._lock:
             for rule in self._rules:
-                if rule.times == 0 or not (
-                    rule.service.fullmatch(service) and rule.operation.fullmatch(operation)
+                if (
+                    rule.times == 0
+                    or rule.kind not in kinds
+                    or not (rule.service.fullmatch(service) and rule.operation.fullmatch(operation))
                 ):
                     continue
                 if rule.times is not None:

@@ -250,6 +250,61 @@ def test_state_survives_a_kill(
     assert events[0]["message"] == "stub serving ['behavior.json', 'kept']"
 
 
+def test_a_transform_job_fails_at_a_restart(
+    tmp_path: Path,
+    start: Start,
+    ready: Callable[..., Address],
+    model_archive: Callable[..., bytes],
+    eventually: Eventually,
+) -> None:
+    """After SIGKILL the running job has Failed and says so, its outputs are whole, and a waiting job runs."""
+    process = start(tmp_path)
+    first = ready(tmp_path, process)
+    s3, sagemaker = _client(first, "s3"), _client(first, "sagemaker")
+    s3.create_bucket(Bucket="batch")
+    s3.put_object(
+        Bucket="batch", Key="model.tar.gz", Body=model_archive({"behavior.json": b'{"seconds": 0.1}'})
+    )
+    for number in range(200):
+        s3.put_object(Bucket="batch", Key=f"in/{number:03d}.jpg", Body=b"image")
+    container = {"Image": "semantic-segmentation:1", "ModelDataUrl": "s3://batch/model.tar.gz"}
+    sagemaker.create_model(ModelName="stub", PrimaryContainer=container)
+
+    def create(name: str, prefix: str) -> None:
+        source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://batch/{prefix}"}}
+        sagemaker.create_transform_job(
+            TransformJobName=name,
+            ModelName="stub",
+            TransformInput={"DataSource": source},
+            TransformOutput={"S3OutputPath": f"s3://batch/{name}"},
+            TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        )
+
+    def written(client: Any, name: str) -> list[int]:
+        listed = client.list_objects_v2(Bucket="batch", Prefix=f"{name}/").get("Contents", [])
+        return [item["Size"] for item in listed]
+
+    for name, prefix in (("running-1", "in/"), ("running-2", "in/"), ("waiting", "in/00")):
+        create(name, prefix)
+    eventually(lambda: written(s3, "running-1") and written(s3, "running-2"))
+    process.kill()
+    process.communicate(timeout=20)
+
+    second = ready(tmp_path, start(tmp_path))
+    s3, sagemaker = _client(second, "s3"), _client(second, "sagemaker")
+    for name in ("running-1", "running-2"):
+        job = sagemaker.describe_transform_job(TransformJobName=name)
+        assert job["TransformJobStatus"] == "Failed"
+        assert "the sandbox was restarted while this job was running" in job["FailureReason"]
+        sizes = written(s3, name)
+        assert 0 < len(sizes) < 200
+        assert all(sizes)
+    sagemaker.get_waiter("transform_job_completed_or_stopped").wait(
+        TransformJobName="waiting", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+    )
+    assert len(written(s3, "waiting")) == 10
+
+
 HOLDER = f"""
 import os, signal, subprocess, sys, time
 sys.path.insert(0, {str(PROJECT)!r})

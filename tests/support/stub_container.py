@@ -2,9 +2,11 @@
 
 Files of the archive: `answer.png` for Accept image/png, `answer.recordio` for any other, `behavior.json` with any of
 {"exit": text, "ping_seconds": s, "gate": path, "status": n, "text": t, "seconds": s, "bytes": n, "cut": n,
-"mortal": true, "stubborn": true, "lingers": path, "child": path}. With "child" it starts a process that ignores
-signals, and writes its id to that file. With "mortal", a request whose custom attribute is "die" ends the process;
-with "gate" it is not ready, and with "lingers" it does not exit on a signal, before that file exists.
+"mortal": true, "stubborn": true, "lingers": path, "child": path, "parameters": text, "refuse": [text, status],
+"environ": prefix}. "parameters" answers GET /execution-parameters; "refuse" refuses bodies that contain the text;
+"environ" adds the environment variables with that prefix to the JSON answer. With "child" it starts a process that
+ignores signals, and writes its id to that file. With "mortal", a request whose custom attribute is "die" ends the
+process; with "gate" it is not ready, and with "lingers" it does not exit on a signal, before that file exists.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
+        if self.path == "/execution-parameters":
+            text = BEHAVIOR.get("parameters")
+            self.answer(404 if text is None else 200, (text or "").encode(), "application/json")
+            return
         ready = time.monotonic() - STARTED >= BEHAVIOR.get("ping_seconds", 0) and _exists("gate")
         self.answer(200 if ready else 503, b"", "text/plain")
 
@@ -41,7 +47,10 @@ class Handler(BaseHTTPRequestHandler):
             print("exit on request", flush=True)
             os._exit(7)
         time.sleep(BEHAVIOR.get("seconds", 0))
-        if "status" in BEHAVIOR:
+        marker, status = BEHAVIOR.get("refuse", ("", 0))
+        if marker and marker.encode() in body:
+            self.answer(status, f"Refused:\n{marker}".encode(), "text/plain")
+        elif "status" in BEHAVIOR:
             self.answer(BEHAVIOR["status"], BEHAVIOR.get("text", "refused").encode(), "text/plain")
         elif "bytes" in BEHAVIOR:
             self.answer(200, bytes(BEHAVIOR["bytes"]), "application/octet-stream", cut=BEHAVIOR.get("cut"))
@@ -59,6 +68,8 @@ class Handler(BaseHTTPRequestHandler):
         names = ("Content-Type", "Accept", ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
         seen = {"length": length, "model": sorted(path.name for path in MODEL.iterdir()), "pid": os.getpid()}
         seen |= {name: self.headers[name] for name in names if name in self.headers}
+        if "environ" in BEHAVIOR:
+            seen["environ"] = {k: v for k, v in os.environ.items() if k.startswith(BEHAVIOR["environ"])}
         self.answer(200, json.dumps(seen).encode(), "application/json")
 
     def answer(self, status: int, body: bytes, kind: str, cut: int | None = None) -> None:

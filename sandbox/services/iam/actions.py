@@ -22,6 +22,7 @@ _KINDS = {
     "EndpointName": "endpoint",
     "EndpointConfigName": "endpoint-config",
     "ModelName": "model",
+    "TransformJobName": "transform-job",
 }
 _LISTS = ("List", "Search", "BatchGet")
 _ROLE_MEMBERS = ("RoleArn", "ExecutionRoleArn")
@@ -73,11 +74,14 @@ def _sagemaker(
         yield Action(name, f"{arn}:endpoint/{unquote(environ['PATH_INFO'].split('/')[2]).lower()}")
         return
     context = _sagemaker_context(params)
+    kinds = {"TransformJobName": "transform-job"} if operation == "CreateTransformJob" else _KINDS
     named = [
         f"{arn}:{kind}/{str(params[member]).lower()}"
-        for member, kind in _KINDS.items()
+        for member, kind in kinds.items()
         if params.get(member) and not operation.startswith(_LISTS)
     ]
+    if operation == "CreateTransformJob" and params.get("ModelName"):
+        context["sagemaker:modelarn"] = [f"{arn}:model/{str(params['ModelName']).lower()}"]
     if operation == "BatchGetMetrics":
         named = [str(query.get("ResourceArn", "*")) for query in _structures(params, "MetricQueries")]
     for resource in named or [str(params.get("ResourceArn", "*")).lower()]:
@@ -91,7 +95,8 @@ def _sagemaker(
 
 def _sagemaker_context(params: dict[str, Any]) -> dict[str, list[str]]:
     """Return SageMaker's condition keys of a request; keys that the request lacks are absent."""
-    resources, output = _structure(params, "ResourceConfig"), _structure(params, "OutputDataConfig")
+    resources = _structure(params, "ResourceConfig") or _structure(params, "TransformResources")
+    output = _structure(params, "OutputDataConfig") or _structure(params, "TransformOutput")
     vpc = _structure(params, "VpcConfig")
     variants, tags = _structures(params, "ProductionVariants"), _structures(params, "Tags")
     values = {

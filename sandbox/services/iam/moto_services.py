@@ -41,7 +41,7 @@ from sandbox.http.protocol import (
     shortened,
     whole_number,
 )
-from sandbox.http.sessions import Caller, Sessions
+from sandbox.http.sessions import Caller, Credentials, Sessions
 from sandbox.services.iam.authorization import PolicySets
 from sandbox.services.iam.journal import Call, IamJournal
 from sandbox.services.iam.policies import Statement, statements, trusts
@@ -218,6 +218,16 @@ class MotoServices:
             f"<AssumedRoleUser><AssumedRoleId>{escape(assumed.user_id)}</AssumedRoleId>"
             f"<Arn>{escape(session)}</Arn></AssumedRoleUser><PackedPolicySize>0</PackedPolicySize>"
         )
+
+    def act_as(self, arn: str, name: str, seconds: float) -> Credentials:
+        """Return credentials with which SageMaker acts in a role, under a session name.
+
+        `trusts_sagemaker` says whether it may; what the credentials allow follows the role's policies at each call.
+        """
+        role = arn.rpartition("/")[2]
+        session = f"arn:aws:sts::{self._account}:assumed-role/{role}/{name}"
+        expires = float(int(time.time()) + int(seconds))
+        return self.sessions.issue(Caller(session, f"AROASANDBOX:{name}", role=arn, expires=expires))
 
     def policies(self, caller: Caller) -> PolicySets:
         """Return the policy sets of an assumed-role session; without policies when its role no longer exists."""

@@ -55,6 +55,10 @@ class Quotas:
                 return {"Quota": quota}
         raise ApiError("NoSuchResourceException", f"The quota {params['QuotaCode']} does not exist.")
 
+    def value(self, name: str) -> float:
+        """Return the value of the quota with this name. Raises ApiError for an invalid file."""
+        return self._values().get(name, DEFAULT)
+
     def _values(self) -> dict[str, float]:
         """Return the values of the file. Raises ApiError for an invalid one."""
         try:

@@ -119,6 +119,35 @@ TRAINING_JOB = _supported(
     },
 )
 
+_WHOLE_OBJECTS = "the sandbox sends each object whole, as an image cannot be split"
+TRANSFORM_JOB = _supported(
+    """
+    TransformJobName ModelName MaxConcurrentTransforms MaxPayloadInMB BatchStrategy Environment.* Tags.*
+    ModelClientConfig.InvocationsTimeoutInSeconds ModelClientConfig.InvocationsMaxRetries
+    TransformInput.DataSource.S3DataSource.S3DataType TransformInput.DataSource.S3DataSource.S3Uri
+    TransformInput.ContentType TransformInput.CompressionType TransformInput.SplitType
+    TransformOutput.S3OutputPath TransformOutput.Accept TransformOutput.AssembleWith TransformOutput.KmsKeyId
+    TransformResources.InstanceType TransformResources.InstanceCount TransformResources.VolumeKmsKeyId
+    TransformResources.TransformAmiVersion
+    DataProcessing.InputFilter DataProcessing.OutputFilter DataProcessing.JoinSource
+    """,
+    only={
+        "TransformInput.DataSource.S3DataSource.S3DataType": ("S3Prefix", "ManifestFile"),
+        "TransformInput.CompressionType": ("None",),
+        "TransformInput.SplitType": ("None",),
+        "TransformOutput.AssembleWith": ("None",),
+        "DataProcessing.InputFilter": ("$",),
+        "DataProcessing.OutputFilter": ("$",),
+        "DataProcessing.JoinSource": ("None",),
+    },
+    hints={
+        "TransformInput.SplitType": f"use None, or remove it: {_WHOLE_OBJECTS}",
+        "TransformOutput.AssembleWith": f"use None, or remove it: {_WHOLE_OBJECTS}",
+        "DataCaptureConfig": "remove it, as the sandbox captures the data of endpoints only",
+        "ExperimentConfig": "remove it, as the sandbox has no experiments",
+    },
+)
+
 _CONTAINER = """
     {0}.ContainerHostname {0}.Image {0}.ImageConfig.RepositoryAccessMode {0}.Mode {0}.ModelDataUrl {0}.Environment.*
 """

@@ -17,12 +17,14 @@ _PREFIX = {
     "endpoint-config": "EndpointConfig",
     "endpoint": "Endpoint",
     "training-job": "TrainingJob",
+    "transform-job": "TransformJob",
 }
 _WORDS = {
     "model": "model",
     "endpoint-config": "endpoint configuration",
     "endpoint": "endpoint",
     "training-job": "training job",
+    "transform-job": "transform job",
 }
 
 

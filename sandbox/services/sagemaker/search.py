@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from sandbox.common.store import Document, RecordStore
 from sandbox.http.protocol import Params, service
 from sandbox.services.sagemaker.resources import Operation
 from sandbox.services.sagemaker.search_filters import Property, build, find_property, invalid, number_of
+from sandbox.services.sagemaker.trial_components import trial_components
 
 DEFAULT_PAGE = 10
 SortKey = tuple[int, Any, str]  # rank of the value's kind, value, name
@@ -25,11 +27,11 @@ SortKey = tuple[int, Any, str]  # rank of the value's kind, value, name
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A searchable kind. kind: in the store; member: of a SearchRecord; name: the property with its name."""
+    """A searchable resource. member: of a SearchRecord; name: the property with its name; documents: all of them."""
 
-    kind: str
     member: str
     name: str
+    documents: Callable[[RecordStore], list[Document]]
 
     @property
     def shape(self) -> Shape:
@@ -38,8 +40,9 @@ class Resource:
 
 
 RESOURCES = {
-    "TrainingJob": Resource("training-job", "TrainingJob", "TrainingJobName"),
-    "Endpoint": Resource("endpoint", "Endpoint", "EndpointName"),
+    "TrainingJob": Resource("TrainingJob", "TrainingJobName", lambda store: store.view("training-job")),
+    "Endpoint": Resource("Endpoint", "EndpointName", lambda store: store.view("endpoint")),
+    "ExperimentTrialComponent": Resource("TrialComponent", "TrialComponentName", trial_components),
 }
 
 
@@ -57,10 +60,10 @@ class Search:
         """Answer Search. Raises ApiError for an unsupported resource, and an invalid expression or token."""
         resource = RESOURCES.get(params["Resource"])
         if resource is None:
-            raise invalid(
-                f"The sandbox supports Search of {' and '.join(RESOURCES)}, not of {params['Resource']}."
-            )
-        documents = self._store.view(resource.kind)
+            *names, last = RESOURCES
+            known = f"{', '.join(names)} and {last}"
+            raise invalid(f"The sandbox supports Search of {known}, not of {params['Resource']}.")
+        documents = resource.documents(self._store)
         if params.get("SearchExpression") is not None:
             test = build(resource.shape, params["SearchExpression"])
             documents = [document for document in documents if test(document)]

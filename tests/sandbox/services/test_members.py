@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -38,6 +39,14 @@ JOB = {
     "ResourceConfig": {"InstanceType": "ml.p3.2xlarge", "InstanceCount": 1, "VolumeSizeInGB": 50},
     "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
 }
+BATCH = {
+    "ModelName": "m",
+    "TransformInput": {
+        "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/model"}}
+    },
+    "TransformOutput": {"S3OutputPath": f"s3://{BUCKET}/masks"},
+    "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+}
 MODEL = {"PrimaryContainer": {"Image": IMAGE}}
 VARIANT = {"VariantName": "A", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
 CONFIG = {"ProductionVariants": [VARIANT]}
@@ -61,6 +70,9 @@ VALUES: dict[str, Any] = {
     "HyperParameters": {"epochs": "2"},
     "Environment": {"MXNET_X": "1"},
     "MetricDefinitions.[].Regex": "loss=(.*)",
+    "TransformInput.DataSource.S3DataSource.S3Uri": f"s3://{BUCKET}/model.tar",
+    "TransformInput.CompressionType": "None",
+    "ModelName": "m",
     "CompressionType": "GZIP",
     "InputDataConfig.[].CompressionType": "None",
     "RecordWrapperType": "None",
@@ -95,6 +107,7 @@ WITH: dict[str, dict[str, Any]] = {
 }
 DESCRIBED = {
     "CreateTrainingJob": ("DescribeTrainingJob", "TrainingJobName"),
+    "CreateTransformJob": ("DescribeTransformJob", "TransformJobName"),
     "CreateModel": ("DescribeModel", "ModelName"),
     "CreateEndpointConfig": ("DescribeEndpointConfig", "EndpointConfigName"),
     "CreateEndpoint": ("DescribeEndpoint", "EndpointName"),
@@ -102,6 +115,7 @@ DESCRIBED = {
 }
 SUPPORTED = {
     "CreateTrainingJob": supported.TRAINING_JOB,
+    "CreateTransformJob": supported.TRANSFORM_JOB,
     "CreateModel": supported.MODEL,
     "CreateEndpointConfig": supported.ENDPOINT_CONFIG,
     "CreateEndpoint": supported.ENDPOINT,
@@ -196,7 +210,9 @@ def only(value: Any, steps: Steps) -> Any:
 @pytest.fixture(scope="module")
 def idle(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
     """A sandbox whose jobs all wait: only requests and descriptions matter here."""
-    folder, limits = tmp_path_factory.mktemp("members"), SandboxLimits(training_jobs=0)
+    folder, limits = tmp_path_factory.mktemp("members"), SandboxLimits(training_jobs=0, transform_jobs=0)
+    quotas = {f"{kind} for transform job usage": 1000 for kind in ("ml.m5.large", "ml.g4dn.xlarge")}
+    (folder / "quotas.json").write_text(json.dumps(quotas))
     with Sandbox(folder, programs=stub_programs, limits=limits) as sandbox:
         s3, sagemaker = sandbox.loopback.client("s3"), sandbox.loopback.client("sagemaker")
         s3.create_bucket(Bucket=BUCKET)
@@ -213,6 +229,7 @@ def sagemaker(idle: Sandbox, make_client: Client) -> Any:
 
 BASES: dict[str, dict[str, Any]] = {
     "CreateTrainingJob": JOB,
+    "CreateTransformJob": BATCH,
     "CreateModel": MODEL,
     "CreateEndpointConfig": CONFIG,
     "CreateEndpoint": {"EndpointConfigName": "c"},
@@ -227,7 +244,7 @@ def request(operation: str, steps: Steps) -> dict[str, Any]:
     if steps[0] == "Containers":
         del base["PrimaryContainer"]
         base["Containers"] = [MODEL["PrimaryContainer"]]
-    if steps[0] == "DataCaptureConfig":
+    if steps[0] == "DataCaptureConfig" and operation == "CreateEndpointConfig":
         base["DataCaptureConfig"] = CAPTURE
     if steps[:2] == ("InputDataConfig", "[]") and "DataSource" in steps and "S3DataSource" not in steps:
         base["InputDataConfig"][0]["DataSource"] = {}
@@ -251,7 +268,9 @@ def ignored(call: Callable[..., Any], operation: str, steps: Steps, sent: dict[s
     return "" if value == at(sent, steps) else f"{only(sent, steps)}: Describe returns {value!r}"
 
 
-@pytest.mark.parametrize("operation", ["CreateTrainingJob", "CreateModel", "CreateEndpointConfig"])
+@pytest.mark.parametrize(
+    "operation", ["CreateTrainingJob", "CreateTransformJob", "CreateModel", "CreateEndpointConfig"]
+)
 def test_no_member_is_accepted_and_ignored(sagemaker: Any, operation: str) -> None:
     """Each member, given alone, is returned by Describe or refused by its name."""
     describe, name_member = DESCRIBED[operation]

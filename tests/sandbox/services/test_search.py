@@ -245,7 +245,7 @@ def test_a_record_is_the_whole_job(jobs: Sandbox, make_client: Client) -> None:
         ({"NextToken": "bm9uZQ=="}, "Invalid pagination token"),
         (
             {"Resource": "Experiment"},
-            "The sandbox supports Search of TrainingJob and Endpoint, not of Experiment.",
+            "The sandbox supports Search of TrainingJob, Endpoint and ExperimentTrialComponent, not of Experiment.",
         ),
     ],
 )
