@@ -7,6 +7,7 @@ logic" and "IAM JSON policy elements: Condition operators".
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import operator
@@ -140,8 +141,14 @@ def _names(body: Mapping[str, Any], member: str, value: str, flags: int = 0) -> 
 
 def like(pattern: str, value: str, flags: int = 0) -> bool:
     """Return whether a value matches IAM's wildcards `*` and `?`."""
+    return _compiled(pattern, flags).fullmatch(value) is not None
+
+
+@functools.lru_cache(maxsize=2048)
+def _compiled(pattern: str, flags: int) -> re.Pattern[str]:
+    """Return a pattern with IAM's wildcards as a regular expression; a managed policy has hundreds."""
     spelled = "".join({"*": ".*", "?": "."}.get(sign, re.escape(sign)) for sign in pattern)
-    return re.fullmatch(spelled, value, flags | re.DOTALL) is not None
+    return re.compile(spelled, flags | re.DOTALL)
 
 
 # -- conditions
