@@ -82,10 +82,11 @@ class ExecutionParameters:
     @classmethod
     def of(cls, document: Document, asked: Document) -> ExecutionParameters:
         """Return the parameters of a job. asked: the container's answer to /execution-parameters."""
-        concurrent = document.get("MaxConcurrentTransforms") or asked.get("MaxConcurrentTransforms") or 1
-        payload = document.get("MaxPayloadInMB") or asked.get("MaxPayloadInMB") or 6
-        strategy = _STRATEGIES.get(document.get("BatchStrategy", ""), asked.get("BatchStrategy"))
-        return cls(int(concurrent), int(payload), str(strategy or "MULTI_RECORD"))
+        concurrent = document.get("MaxConcurrentTransforms") or _number(asked, "MaxConcurrentTransforms") or 1
+        payload = document.get("MaxPayloadInMB") or _number(asked, "MaxPayloadInMB") or 6
+        wanted = asked.get("BatchStrategy")
+        default = str(wanted) if wanted in _STRATEGIES.values() else "MULTI_RECORD"
+        return cls(concurrent, payload, _STRATEGIES.get(document.get("BatchStrategy", ""), default))
 
     def line(self) -> str:
         """Return the first line of the data log."""
@@ -295,6 +296,12 @@ class Worker:
             self._process.log.ended.wait(FLUSH_SECONDS)
             shipper.flush(LOG_GROUP, self._stream, FLUSH_SECONDS)
         shipper.flush(LOG_GROUP, f"{self._stream}/data-log", FLUSH_SECONDS)
+
+
+def _number(asked: Document, name: str) -> int | None:
+    """Return a number between 1 and 100 that a container asks for; None for anything else."""
+    value = asked.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 100 else None
 
 
 def _refused(status: int, body: bytes) -> ItemError:

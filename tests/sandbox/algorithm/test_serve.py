@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import json
 import os
 import signal
 import socket
@@ -128,6 +129,17 @@ def probabilities(body: bytes) -> np.ndarray:
     message.ParseFromString(body[8 : 8 + header])
     shape = tuple(message.features["shape"].int32_tensor.values)
     return np.frombuffer(message.features["target"].float32_tensor.values, "<f4").reshape(shape)[0]
+
+
+def test_execution_parameters(algorithm_container: Container) -> None:
+    """The container tells batch transform how it wants to be called, as AWS's does."""
+    status, kind, body = algorithm_container.request("GET", "/execution-parameters")
+    assert (status, kind) == (200, "application/json")
+    assert json.loads(body) == {
+        "MaxConcurrentTransforms": 2,
+        "BatchStrategy": "MULTI_RECORD",
+        "MaxPayloadInMB": 10,
+    }
 
 
 def labels(body: bytes) -> np.ndarray:

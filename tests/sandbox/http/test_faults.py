@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError, ResponseStreamingError
 
+from sandbox.http.faults import WORKERS, Faults
 from sandbox.server import Sandbox
 
 Client = Callable[..., Any]
@@ -66,6 +67,19 @@ def test_a_delay_outlasts_the_clients_patience(sandbox: Sandbox, client: Client)
     sandbox.faults.add("delay", operation="ListModels", seconds=1.5, times=1)
     with pytest.raises(ReadTimeoutError):
         client("sagemaker", read_timeout=0.3).list_models()
+
+
+def test_faults_of_workers_are_rules_of_their_own() -> None:
+    """A worker's fault applies to no request, and a request's to no worker; a delay applies to both."""
+    faults = Faults()
+    for kind in ("hang", "reset"):
+        faults.add(kind, times=1)
+    assert faults.match("sagemaker", "ListModels") is not None
+    assert faults.match(WORKERS, "job/1 bucket/a.jpg") is not None
+    assert faults.hits == [("reset", "ListModels"), ("hang", "job/1 bucket/a.jpg")]
+    faults.add("delay", operation="job/2 .*")
+    assert faults.match(WORKERS, "job/1 bucket/a.jpg") is None
+    assert faults.match(WORKERS, "job/2 bucket/a.jpg") is not None
 
 
 def test_clearing_ends_a_delay(sandbox: Sandbox, client: Client, eventually: Callable[..., Any]) -> None:

@@ -12,6 +12,8 @@ import pytest
 from botocore.exceptions import ClientError, WaiterError
 
 from sandbox.server import Sandbox
+from sandbox.transform.inputs import InputError, list_inputs
+from sandbox.transform.worker import ExecutionParameters
 from tests.sandbox.transform.conftest import BUCKET, Jobs, request
 
 Client = Callable[..., Any]
@@ -57,16 +59,21 @@ def test_the_defaults_of_aws_are_described(jobs: Jobs) -> None:
 
 
 class TestInputs:
-    @pytest.mark.parametrize("end", ["", "/", "/a", "/a.jpg"])
-    def test_prefix(self, jobs: Jobs, end: str) -> None:
+    @pytest.mark.parametrize(
+        ("end", "names"),
+        [
+            ("", {"a.jpg", "a.jpg.txt", "deep/b.jpg"}),
+            ("/", {"a.jpg", "a.jpg.txt", "deep/b.jpg"}),
+            ("/a", {"a.jpg", "a.jpg.txt"}),
+            ("/deep", {"b.jpg"}),
+            ("/deep/b.jpg", {"b.jpg"}),
+        ],
+    )
+    def test_prefix(self, jobs: Jobs, end: str, names: set[str]) -> None:
         """Every key that begins with the prefix is an input; its name is relative to the folder of the prefix."""
-        prefix = (
-            jobs.images("a.jpg", "a.jpg.txt", "b.jpg") if end in {"", "/"} else jobs.images("a.jpg", "b.jpg")
-        )
-        name = jobs.create(jobs.model(), prefix, TransformInput=source(f"s3://{BUCKET}/{prefix}{end}"))
-        assert jobs.finished(name)["TransformJobStatus"] == "Completed"
-        expected = {"a.jpg.out", "a.jpg.txt.out", "b.jpg.out"} if end in {"", "/"} else {"a.jpg.out"}
-        assert set(jobs.outputs(name)) == expected
+        prefix = jobs.images("a.jpg", "a.jpg.txt", "deep/", "deep/b.jpg")
+        data = source(f"s3://{BUCKET}/{prefix}{end}")["DataSource"]["S3DataSource"]
+        assert {item.name for item in list_inputs(jobs.s3, data)} == names
 
     def test_manifest(self, jobs: Jobs) -> None:
         """A manifest names its prefix and the keys below it; the others are not touched."""
@@ -81,17 +88,32 @@ class TestInputs:
         assert set(jobs.outputs(name)) == {"deep/b.jpg.out", "c.jpg.out"}
 
     @pytest.mark.parametrize(
-        "text", ["{", "[]", "{}", '["a.jpg"]', '[{"prefix": "s3://b/"}, 1]', '[{"prefix": "s3://b/"}]']
+        "text",
+        [
+            "{",
+            "[]",
+            "{}",
+            '["a.jpg"]',
+            '[{"prefix": "s3://b/"}, 1]',
+            '[{"prefix": "s3://b/"}]',
+            "[[]]",
+            "\x00",
+        ],
     )
     def test_invalid_manifest(self, jobs: Jobs, text: str) -> None:
-        """A file that is not a manifest fails the job, by its name."""
-        s3 = jobs.s3
-        s3.create_bucket(Bucket=BUCKET)
-        s3.put_object(Bucket=BUCKET, Key="bad.manifest", Body=text.encode())
+        """A file that is not a manifest is refused by its name."""
+        jobs.s3.put_object(Bucket=BUCKET, Key="bad.manifest", Body=text.encode())
+        data = {"S3DataType": "ManifestFile", "S3Uri": f"s3://{BUCKET}/bad.manifest"}
+        with pytest.raises(InputError, match=rf'"s3://{BUCKET}/bad\.manifest" is not a valid manifest'):
+            list(list_inputs(jobs.s3, data))
+
+    def test_inputs_that_cannot_be_listed(self, jobs: Jobs) -> None:
+        """A job whose manifest is invalid has Failed, with the reason."""
+        jobs.s3.put_object(Bucket=BUCKET, Key="bad.manifest", Body=b"{")
         uri = f"s3://{BUCKET}/bad.manifest"
         document = jobs.finished(jobs.create(jobs.model(), "-", TransformInput=source(uri, "ManifestFile")))
         assert document["TransformJobStatus"] == "Failed"
-        assert f'"{uri}" is not a valid manifest' in document["FailureReason"]
+        assert document["FailureReason"].startswith(f'ClientError: "{uri}" is not a valid manifest')
 
     def test_outputs_below_the_input(self, jobs: Jobs) -> None:
         """An output that is written below the input prefix does not become an input."""
@@ -146,26 +168,38 @@ class TestContainer:
         )
 
     @pytest.mark.parametrize(
-        ("parameters", "members", "line"),
+        ("members", "asked", "line"),
         [
-            (None, {}, "MaxConcurrentTransforms=1, MaxPayloadInMB=6, BatchStrategy=MULTI_RECORD"),
+            ({}, {}, "MaxConcurrentTransforms=1, MaxPayloadInMB=6, BatchStrategy=MULTI_RECORD"),
             (
-                '{"MaxConcurrentTransforms": 2, "MaxPayloadInMB": 10}',
                 {},
-                "MaxConcurrentTransforms=2, MaxPayloadInMB=10, BatchStrategy=MULTI_RECORD",
+                {"MaxConcurrentTransforms": 2, "MaxPayloadInMB": 10, "BatchStrategy": "SINGLE_RECORD"},
+                "MaxConcurrentTransforms=2, MaxPayloadInMB=10, BatchStrategy=SINGLE_RECORD",
             ),
             (
-                '{"MaxConcurrentTransforms": 2, "MaxPayloadInMB": 10}',
                 {"MaxPayloadInMB": 7, "MaxConcurrentTransforms": 0, "BatchStrategy": "SingleRecord"},
+                {"MaxConcurrentTransforms": 2, "MaxPayloadInMB": 10},
                 "MaxConcurrentTransforms=2, MaxPayloadInMB=7, BatchStrategy=SINGLE_RECORD",
+            ),
+            (
+                {},
+                {"MaxConcurrentTransforms": -1, "MaxPayloadInMB": "many", "BatchStrategy": 1},
+                "MaxConcurrentTransforms=1, MaxPayloadInMB=6, BatchStrategy=MULTI_RECORD",
             ),
         ],
     )
-    def test_parameters(self, jobs: Jobs, parameters: str | None, members: dict[str, Any], line: str) -> None:
-        """The log begins with the request's values, else those the container asks for, else AWS's defaults."""
-        name = jobs.create(jobs.model(parameters=parameters), jobs.images("a.jpg"), **members)
+    def test_parameters(self, members: dict[str, Any], asked: dict[str, Any], line: str) -> None:
+        """The request's values count, then those that the container asks for, then AWS's defaults."""
+        assert ExecutionParameters.of(members, asked).line() == line
+
+    def test_parameters_of_a_container(self, jobs: Jobs) -> None:
+        """The container is asked for its parameters, and the data log begins with them."""
+        model = jobs.model(parameters='{"MaxConcurrentTransforms": 2, "MaxPayloadInMB": 10}')
+        name = jobs.create(model, jobs.images("a.jpg"))
         assert jobs.finished(name)["TransformJobStatus"] == "Completed"
-        assert jobs.lines(name)[0] == line
+        assert (
+            jobs.lines(name)[0] == "MaxConcurrentTransforms=2, MaxPayloadInMB=10, BatchStrategy=MULTI_RECORD"
+        )
 
     def test_workers(self, jobs: Jobs) -> None:
         """Each instance is a container of its own, and all take part; each has two log streams."""
