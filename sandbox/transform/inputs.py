@@ -63,6 +63,11 @@ class InputList:
             line = self._file.readline()
         return InputObject(*json.loads(line)) if line else None
 
+    def rest(self) -> int:
+        """Return how many inputs nobody has taken."""
+        with self._lock:
+            return sum(1 for _ in self._file)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -127,6 +127,9 @@ class TransformJob:
             try:
                 self._start(workers)
                 self._work(workers, inputs)
+                self._check_stopped()
+                if left := inputs.rest():
+                    self._gone.append(f"{left} of {inputs.count} objects were not sent to any container")
             finally:
                 _each(workers, Worker.stop)
                 _each(workers, Worker.flush)

@@ -131,6 +131,15 @@ def probabilities(body: bytes) -> np.ndarray:
     return np.frombuffer(message.features["target"].float32_tensor.values, "<f4").reshape(shape)[0]
 
 
+def labels(body: bytes) -> np.ndarray:
+    """Read a mask."""
+    with Image.open(io.BytesIO(body)) as image:
+        assert image.format == "PNG"
+        assert image.mode in {"L", "P"}
+        return np.asarray(image)
+
+
+@pytest.mark.mxnet
 def test_execution_parameters(algorithm_container: Container) -> None:
     """The container tells batch transform how it wants to be called, as AWS's does."""
     status, kind, body = algorithm_container.request("GET", "/execution-parameters")
@@ -140,14 +149,6 @@ def test_execution_parameters(algorithm_container: Container) -> None:
         "BatchStrategy": "MULTI_RECORD",
         "MaxPayloadInMB": 10,
     }
-
-
-def labels(body: bytes) -> np.ndarray:
-    """Read a mask."""
-    with Image.open(io.BytesIO(body)) as image:
-        assert image.format == "PNG"
-        assert image.mode in {"L", "P"}
-        return np.asarray(image)
 
 
 @pytest.mark.mxnet

@@ -315,6 +315,14 @@ class TestFaults:
         )
         assert len(jobs.outputs(name)) == 9
 
+    def test_the_last_worker_dies(self, jobs: Jobs) -> None:
+        """Without a container the job ends at once, and says how many images it did not try."""
+        names = [f"{number}.jpg" for number in range(6)]
+        name = jobs.create(jobs.model(), jobs.images(*names), Environment={"SM_SANDBOX_FAULT": "kill:2"})
+        reason = jobs.finished(name)["FailureReason"]
+        assert "exit code 137; 3 of 6 objects were not sent to any container; See job logs" in reason
+        assert set(jobs.outputs(name)) == {"0.jpg.out", "1.jpg.out"}
+
     def test_a_worker_hangs_until_the_job_is_stopped(
         self, jobs: Jobs, eventually: Callable[..., Any]
     ) -> None:
