@@ -73,18 +73,20 @@ class WorkerContext:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionParameters:
-    """How a container is called: those of the request, else what the container asks for, else AWS's defaults."""
+    """How a container is called: those of the request, else what the container advertises, else AWS's defaults."""
 
     concurrent: int
     payload_mb: int
     strategy: str
 
     @classmethod
-    def of(cls, document: Document, asked: Document) -> ExecutionParameters:
-        """Return the parameters of a job. asked: the container's answer to /execution-parameters."""
-        concurrent = document.get("MaxConcurrentTransforms") or _number(asked, "MaxConcurrentTransforms") or 1
-        payload = document.get("MaxPayloadInMB") or _number(asked, "MaxPayloadInMB") or 6
-        wanted = asked.get("BatchStrategy")
+    def of(cls, document: Document, advertised: Document) -> ExecutionParameters:
+        """Return the parameters of a job. advertised: the container's answer to /execution-parameters."""
+        concurrent = (
+            document.get("MaxConcurrentTransforms") or _number(advertised, "MaxConcurrentTransforms") or 1
+        )
+        payload = document.get("MaxPayloadInMB") or _number(advertised, "MaxPayloadInMB") or 6
+        wanted = advertised.get("BatchStrategy")
         default = str(wanted) if wanted in _STRATEGIES.values() else "MULTI_RECORD"
         return cls(concurrent, payload, _STRATEGIES.get(document.get("BatchStrategy", ""), default))
 
@@ -131,18 +133,18 @@ class Worker:
         except StartError as problem:
             raise StartError(f"{_NO_PING}: {problem}") from problem
         self._utilization = Utilization(self._host, process.pid)
-        self.parameters = ExecutionParameters.of(self._context.document, self._asked(process))
+        self.parameters = ExecutionParameters.of(self._context.document, self._advertised(process))
         self._log(self.parameters.line())
 
-    def _asked(self, process: ModelProcess) -> Document:
+    def _advertised(self, process: ModelProcess) -> Document:
         """Return the container's /execution-parameters, an optional path; empty when it has none."""
         try:
             response = process.get("/execution-parameters", PARAMETER_SECONDS)
-            asked = json.loads(response.data) if response.status == 200 and response.data else {}
+            advertised = json.loads(response.data) if response.status == 200 and response.data else {}
         except (urllib3.exceptions.HTTPError, ValueError) as problem:
             self._log(f"The container's /execution-parameters cannot be read: {problem}")
             return {}
-        return asked if isinstance(asked, dict) else {}
+        return advertised if isinstance(advertised, dict) else {}
 
     def utilization(self) -> list[Datum]:
         """Return the use of processor and memory since the last call, as CloudWatch data."""
@@ -188,7 +190,7 @@ class Worker:
         return content
 
     def _invoke(self, item: InputObject, body: bytes) -> IO[bytes]:
-        """Return the container's response, at its begin. Raises ItemError after the last retry."""
+        """Return the container's response, at its beginning. Raises ItemError after the last retry."""
         for attempt in range(self._retries + 1):
             if attempt and self._context.stop.wait(self._context.container.limits.transform_retry_seconds):
                 break
@@ -298,9 +300,9 @@ class Worker:
         shipper.flush(LOG_GROUP, f"{self._stream}/data-log", FLUSH_SECONDS)
 
 
-def _number(asked: Document, name: str) -> int | None:
-    """Return a number between 1 and 100 that a container asks for; None for anything else."""
-    value = asked.get(name)
+def _number(advertised: Document, name: str) -> int | None:
+    """Return a number between 1 and 100 that a container advertises; None for anything else."""
+    value = advertised.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 100 else None
 
 

@@ -168,7 +168,7 @@ class TestContainer:
         )
 
     @pytest.mark.parametrize(
-        ("members", "asked", "line"),
+        ("members", "advertised", "line"),
         [
             ({}, {}, "MaxConcurrentTransforms=1, MaxPayloadInMB=6, BatchStrategy=MULTI_RECORD"),
             (
@@ -188,9 +188,9 @@ class TestContainer:
             ),
         ],
     )
-    def test_parameters(self, members: dict[str, Any], asked: dict[str, Any], line: str) -> None:
-        """The request's values count, then those that the container asks for, then AWS's defaults."""
-        assert ExecutionParameters.of(members, asked).line() == line
+    def test_parameters(self, members: dict[str, Any], advertised: dict[str, Any], line: str) -> None:
+        """The request's values count, then those that the container advertises, then AWS's defaults."""
+        assert ExecutionParameters.of(members, advertised).line() == line
 
     def test_parameters_of_a_container(self, jobs: Jobs) -> None:
         """The container is asked for its parameters, and the data log begins with them."""
@@ -217,8 +217,8 @@ class TestContainer:
         name = jobs.create(jobs.model(), jobs.images("a.jpg"))
         jobs.finished(name)
         group = "/aws/sagemaker/TransformJobs"
-        found = client("logs").describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")
-        first, second = sorted(stream["logStreamName"] for stream in found["logStreams"])
+        listing = client("logs").describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")
+        first, second = sorted(stream["logStreamName"] for stream in listing["logStreams"])
         instance = re.fullmatch(rf"{name}/(i-[0-9a-f]{{17}})-[0-9]{{10}}", first)
         assert instance is not None
         assert second == f"{first}/data-log"
@@ -439,7 +439,7 @@ class TestOperations:
             {"Name": "Tags.team", "Operator": "Equals", "Value": "maps"},
         ]
         answer = sagemaker.search(Resource="ExperimentTrialComponent", SearchExpression={"Filters": wanted})
-        (found,) = answer["Results"]
-        component = found["TrialComponent"]
+        (result,) = answer["Results"]
+        component = result["TrialComponent"]
         assert component["Source"] == {"SourceArn": arn, "SourceType": "SageMakerTransformJob"}
         assert component["SourceDetail"]["TransformJob"]["TransformJobStatus"] == "Completed"
