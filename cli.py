@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from commands import datasets, doctor, endpoints, evaluate, jobs, serve
+from commands import batch, datasets, doctor, endpoints, evaluate, jobs, serve
 from commands.common import (
     FAILED,
     STOPPED,
@@ -54,6 +54,7 @@ app.command()(doctor.doctor)
 app.command("create-role")(doctor.new_role)
 app.add_typer(endpoints.endpoints, name="endpoints")
 app.add_typer(jobs.jobs, name="jobs")
+app.add_typer(batch.batch, name="batch")
 app.add_typer(datasets.dataset, name="dataset")
 
 Palette = Literal["model", "voc", "jet", "safe"]

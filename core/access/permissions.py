@@ -10,7 +10,15 @@ from core.access.check import PolicyDocument
 from core.access.context import AccessContext
 
 Scope = Literal[
-    "all", "training-job", "endpoint", "endpoint-config", "model", "sagemaker", "logs", "autoscaling-role"
+    "all",
+    "training-job",
+    "transform-job",
+    "endpoint",
+    "endpoint-config",
+    "model",
+    "sagemaker",
+    "logs",
+    "autoscaling-role",
 ]
 """What an action applies to; `all` for actions that IAM cannot limit to a resource."""
 
@@ -57,6 +65,10 @@ PERMISSIONS = (
     Permission("cloudwatch:GetMetricData", "show metrics", required=False),
     Permission("sagemaker:CreateTrainingJob", "start training jobs", ("training-job",)),
     Permission("sagemaker:StopTrainingJob", "stop training jobs", ("training-job",)),
+    Permission("sagemaker:ListTransformJobs", "list transform jobs", required=False),
+    Permission("sagemaker:DescribeTransformJob", "show a transform job", ("transform-job",), required=False),
+    Permission("sagemaker:CreateTransformJob", "start transform jobs", ("transform-job",), required=False),
+    Permission("sagemaker:StopTransformJob", "stop transform jobs", ("transform-job",), required=False),
     Permission("sagemaker:CreateModel", "deploy models", ("model",)),
     Permission("sagemaker:CreateEndpointConfig", "deploy models", ("endpoint-config",)),
     Permission("sagemaker:CreateEndpoint", "deploy models", ENDPOINT),

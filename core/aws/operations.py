@@ -69,6 +69,24 @@ def _job(clients: Clients, params: Params) -> Params:
     return _whole(answer, ("TrainingJobName", "TrainingJobStatus"), doing)
 
 
+def _transform_started(clients: Clients, params: Params) -> bool:
+    """Return whether the transform job of that name is the requested one, and not another one."""
+    job = _transform(clients, params)
+    return all(holds(job.get(key), params[key]) for key in ("ModelName", "TransformInput", "TransformOutput"))
+
+
+def _transform_stopping(clients: Clients, params: Params) -> bool:
+    return bool(_transform(clients, params)["TransformJobStatus"] != "InProgress")
+
+
+def _transform(clients: Clients, params: Params) -> Params:
+    name = params["TransformJobName"]
+    doing = f"describe the transform job {name}"
+    with clients.calling(doing):
+        answer: Params = clients.sagemaker.describe_transform_job(TransformJobName=name)
+    return _whole(answer, ("TransformJobName", "TransformJobStatus"), doing)
+
+
 def _model_made(clients: Clients, params: Params) -> bool:
     model = _model(clients, params)
     return holds(model, {key: value for key, value in params.items() if key != "Tags"})
@@ -252,6 +270,8 @@ def holds(actual: Any, wanted: Any) -> bool:
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("sagemaker", "CreateTrainingJob"): Operation(_job_started, ("TrainingJobArn",)),
     ("sagemaker", "StopTrainingJob"): Operation(_job_stopping),
+    ("sagemaker", "CreateTransformJob"): Operation(_transform_started, ("TransformJobArn",)),
+    ("sagemaker", "StopTransformJob"): Operation(_transform_stopping),
     ("sagemaker", "CreateModel"): Operation(_model_made, ("ModelArn",), first=True),
     ("sagemaker", "CreateEndpointConfig"): Operation(_config_made, ("EndpointConfigArn",), first=True),
     ("sagemaker", "CreateEndpoint"): Operation(_endpoint_made, ("EndpointArn",), first=True),

@@ -1,4 +1,4 @@
-"""Plan the upload of a dataset to S3: each image and mask into its channel, with the class names next to them.
+"""Plan an upload to S3: a dataset, each image and mask into its channel with the class names, or a folder of images.
 
 A plan contains an order as a few values; its files are listed again from the folder, and must still have the same
 number and size.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from core.datasets.readers import read_dataset
 from core.datasets.source import CLASSES_FILE, Dataset, Splitting
 from core.errors import InputError
+from core.imaging.suffixes import JPEG_SUFFIXES
 from core.local_files import read_regular, reason
 from core.text import listing
 from core.training.channels import data_channels
@@ -53,7 +54,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class UploadOrder:
-    """A dataset to upload.
+    """A dataset, or a folder of images, to upload.
 
     folder:           the dataset's root; called: its name for messages, see `core.datasets.source.Dataset`.
     bucket, prefix:   the destination; the prefix ends in `/` or is empty.
@@ -61,6 +62,7 @@ class UploadOrder:
     classes:          the content of classes.json; empty: it is not uploaded.
     files, size:      number of objects, and their bytes in total.
     overwrite:        whether objects with other content may be replaced.
+    images:           whether it is a folder of images, uploaded with its subfolders; the others are then unused.
     """
 
     folder: str
@@ -73,6 +75,7 @@ class UploadOrder:
     size: int
     overwrite: bool
     called: str = ""
+    images: bool = False
 
     @property
     def uri(self) -> str:
@@ -131,6 +134,36 @@ def order_upload(
     )
 
 
+def order_images(folder: Path, uri: str, *, overwrite: bool = False) -> tuple[UploadOrder, tuple[str, ...]]:
+    """Order the upload of a folder's JPEG images, subfolders included; return also the names of what is left out.
+
+    Raises InputError for an invalid URI, and where there are no images.
+    """
+    bucket, prefix = parse_prefix(uri)
+    planned, left_out = _image_items(folder, prefix)
+    if not planned:
+        raise InputError(
+            f"There are no JPEG images in {folder}.",
+            why="Batch transform sends the files as they are, and the algorithm reads JPEG only.",
+            todo="Choose another folder, or convert the images first.",
+        )
+    size = sum(item.size for item in planned)
+    order = UploadOrder(
+        str(folder.resolve()),
+        bucket,
+        prefix,
+        0,
+        0,
+        "",
+        len(planned),
+        size,
+        overwrite,
+        str(folder),
+        images=True,
+    )
+    return order, left_out
+
+
 def warnings_of(report: LayoutReport) -> tuple[str, ...]:
     """Return a sentence for each kind of warning, with its first file, to show before confirmation."""
     first: dict[str, str] = {}
@@ -142,8 +175,11 @@ def warnings_of(report: LayoutReport) -> tuple[str, ...]:
 
 def items(order: UploadOrder) -> tuple[Item, ...]:
     """Return the objects of an order. Raises InputError where the folder has changed."""
-    source = read_dataset(Path(order.folder), splitting=Splitting(order.validation, order.seed))
-    planned = _items(source, order.classes, order.prefix)
+    if order.images:
+        planned, _ = _image_items(Path(order.folder), order.prefix)
+    else:
+        source = read_dataset(Path(order.folder), splitting=Splitting(order.validation, order.seed))
+        planned = _items(source, order.classes, order.prefix)
     if len(planned) != order.files or sum(item.size for item in planned) != order.size:
         raise _changed(order.folder)
     return planned
@@ -156,6 +192,33 @@ def parse_prefix(uri: str) -> tuple[str, str]:
         raise InputError(f"{uri!r} is not an S3 URI.", todo="Write it as s3://bucket/folder/.")
     prefix = prefix.strip("/")
     return bucket, f"{prefix}/" if prefix else ""
+
+
+def _image_items(folder: Path, prefix: str) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """Return an object for each JPEG below a folder, in order, and the other files. Hidden ones are neither."""
+    planned, left_out = [], []
+    try:
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read.", why=reason(error)) from error
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        if path.suffix.lower() not in JPEG_SUFFIXES or not _is_utf8(name):
+            left_out.append(name.encode("utf-8", "replace").decode())
+            continue
+        planned.append(Item(f"{prefix}{name}", "image/jpeg", path, path.stat().st_size))
+    return tuple(planned), tuple(left_out)
+
+
+def _is_utf8(name: str) -> bool:
+    """Return whether S3 can have this key."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _items(source: Dataset, classes: str, prefix: str) -> tuple[Item, ...]:

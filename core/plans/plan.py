@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from core.cost.batch import BatchPrice
 from core.cost.hosting import HostingPrice
 from core.cost.training import Estimate, PriceTable, estimate
 from core.datasets.upload_plan import UploadOrder
@@ -29,6 +30,8 @@ Verb = Literal[
     "delete",
     "clean up",
     "create role",
+    "start batch",
+    "stop batch",
 ]
 
 PHRASES: Mapping[Verb, tuple[str, str]] = {
@@ -43,6 +46,8 @@ PHRASES: Mapping[Verb, tuple[str, str]] = {
     "delete": ("deleting {}", "Deleted {}."),
     "clean up": ("cleaning up {}", "Cleaned up {}."),
     "create role": ("creating execution role {}", "Created execution role {}."),
+    "start batch": ("starting transform job {}", "Started transform job {}."),
+    "stop batch": ("stopping transform job {}", "Stopped transform job {}."),
 }
 """Verb -> the change while it is executed, and once it is done; {} stands for the target."""
 
@@ -53,8 +58,8 @@ plan; a deletion skipped because something else uses the resource."""
 Wait = Literal["", "endpoint_deleted", "endpoint_settled"]
 """What a step waits for before the next one: that an endpoint is deleted, or has finished changing."""
 
-Price = Estimate | HostingPrice
-"""Both have labeled `amounts`, a `source`, and `to_dict`."""
+Price = Estimate | HostingPrice | BatchPrice
+"""All have labeled `amounts`, a `source`, and `to_dict`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,7 @@ class Plan:
             verb=data["verb"],
             target=data["target"],
             steps=tuple(ApiCall(**step) for step in data["steps"]),
-            price=price and (Estimate if "usd_at_max" in price else HostingPrice).from_dict(price),
+            price=price and _price_type(price).from_dict(price),
             warnings=tuple(data["warnings"]),
             undo=data["undo"],
         )
@@ -218,7 +223,14 @@ def plan_upload(order: UploadOrder, *, warnings: tuple[str, ...] = ()) -> Plan:
     return Plan("upload", order.uri, (call,), None, (*warnings, *replaces), undo)
 
 
+def _price_type(data: Mapping[str, Any]) -> type[Estimate] | type[HostingPrice] | type[BatchPrice]:
+    if "usd_expected" in data:
+        return BatchPrice
+    return Estimate if "usd_at_max" in data else HostingPrice
+
+
 def _price(price: Price) -> str:
     if price.per_hour is None:
         return "unknown"
-    return f"{', '.join(f'{amount} {name}' for name, amount in price.amounts)} ({price.source})"
+    known = ", ".join(f"{amount} {name}" for name, amount in price.amounts if amount is not None)
+    return f"{known} ({price.source})"

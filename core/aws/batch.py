@@ -1,0 +1,257 @@
+"""List transform jobs and read one: its inputs, its outputs, its log, and what its model's classes are called."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+
+from core.aws.class_names import FoundClasses, find_classes
+from core.aws.connection import Clients
+from core.aws.endpoints import read_tags
+from core.aws.errors import required
+from core.aws.models import model_with_job
+from core.aws.storage import get_bytes, get_start
+from core.batch.job import MANIFEST, TransformJob, from_description, from_summary
+from core.batch.objects import Inputs, StoredObject, output_key, read_manifest, sort_inputs
+from core.batch.progress import Progress
+from core.endpoints.endpoint import CLASSES_TAG, classes_uri_for
+from core.errors import AwsError, InputError, NotFoundError
+from core.training.log_lines import LogEvent, from_cloudwatch
+
+LOG_GROUP = "/aws/sagemaker/TransformJobs"
+PAGE = 100
+MAX_PAGES = 10
+MAX_OBJECTS = 200_000
+MAX_SECONDS = 60.0
+MAX_MANIFEST = 64 << 20
+MAX_OUTPUT = 200_000_000
+HEADER_BYTES = 65_536
+SAMPLE = 12
+"""Images whose size is read before a start, spread over the listing."""
+
+MAX_LOG_EVENTS = 20_000
+STREAMS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class TransformList:
+    """Transform jobs, newest first. complete: whether these are all."""
+
+    jobs: tuple[TransformJob, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects below a prefix, keys relative to it. complete: whether these are all."""
+
+    objects: tuple[StoredObject, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The outputs of a job.
+
+    objects:  key below the output prefix -> (bytes, when it was written), of those written since its creation.
+    complete: whether these are all.
+    """
+
+    objects: dict[str, tuple[int, datetime]]
+    complete: bool
+
+    def progress(self, total: int | None, at: datetime) -> Progress:
+        """Return how far the job is. total: its inputs, if known."""
+        times = [written for _, written in self.objects.values()]
+        return Progress(
+            len(times),
+            total,
+            sum(size for size, _ in self.objects.values()),
+            min(times, default=None),
+            max(times, default=None),
+            at,
+        )
+
+
+def list_transform_jobs(
+    clients: Clients, *, status: str = "", text: str = "", pages: int = MAX_PAGES
+) -> TransformList:
+    """Return the newest transform jobs as summaries, one call per 100. Raises AwsError."""
+    doing = "list the transform jobs"
+    query: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
+    query |= {"StatusEquals": status} if status else {}
+    query |= {"NameContains": text} if text else {}
+    jobs: dict[str, TransformJob] = {}
+    for _ in range(pages):
+        with clients.calling(doing):
+            answer = clients.lists.list_transform_jobs(**query)
+        for row in required(answer, "TransformJobSummaries", doing):
+            job = from_summary(row)
+            jobs.setdefault(job.name, job)
+        if not answer.get("NextToken"):
+            return TransformList(tuple(jobs.values()), complete=True)
+        query["NextToken"] = answer["NextToken"]
+    return TransformList(tuple(jobs.values()), complete=False)
+
+
+def describe_transform_job(clients: Clients, name: str) -> TransformJob:
+    """Return one job. Raises NotFoundError, AwsError."""
+    with clients.calling(f"describe the transform job {name}"):
+        return from_description(clients.sagemaker.describe_transform_job(TransformJobName=name))
+
+
+def transform_job_tags(clients: Clients, job: TransformJob, notes: list[str]) -> dict[str, str]:
+    """Return a job's tags; empty, with a note, if they may not be read."""
+    return read_tags(clients, job.arn, notes, "transform job")
+
+
+def list_objects(clients: Clients, uri: str, *, most: int = MAX_OBJECTS) -> Listing:
+    """Return the objects below an S3 prefix, one call per 1,000. Raises InputError for the URI, AwsError."""
+    objects: list[StoredObject] = []
+    until = time.monotonic() + MAX_SECONDS
+    prefix = split_prefix(uri)[1]
+    for row in _rows(clients, uri):
+        if len(objects) >= most or time.monotonic() > until:
+            return Listing(tuple(objects), complete=False)
+        objects.append(StoredObject(row["Key"][len(prefix) :], row["Size"]))
+    return Listing(tuple(objects), complete=True)
+
+
+def list_outputs(clients: Clients, job: TransformJob) -> Outputs:
+    """Return the outputs that a job has written, one call per 1,000 objects. Raises AwsError.
+
+    Older objects under the same prefix belong to another job, and are left out.
+    """
+    objects: dict[str, tuple[int, datetime]] = {}
+    prefix = split_prefix(job.output_uri)[1]
+    created = job.created_at.replace(microsecond=0)  # S3 gives whole seconds
+    for row in _rows(clients, job.output_uri):
+        written = row["LastModified"].astimezone(UTC)
+        if written >= created and row["Key"].endswith(".out"):
+            objects[row["Key"][len(prefix) :]] = (row["Size"], written)
+        if len(objects) >= MAX_OBJECTS:
+            return Outputs(objects, complete=False)
+    return Outputs(objects, complete=True)
+
+
+def job_inputs(clients: Clients, job: TransformJob) -> tuple[str, Inputs, bool]:
+    """Return the prefix of a job's inputs, its images, and whether these are all. Raises InputError, AwsError.
+
+    The images of a manifest are not looked up: their size is 0.
+    """
+    if job.input_type == MANIFEST:
+        text = get_bytes(clients, job.input_uri, max_bytes=MAX_MANIFEST)
+        prefix, keys = read_manifest(text, job.input_uri)
+        return prefix, Inputs(tuple(StoredObject(key, 0) for key in keys), ()), True
+    uri = folder_uri(job.input_uri)
+    listing = list_objects(clients, uri)
+    return uri, sort_inputs(listing.objects), listing.complete
+
+
+def folder_uri(uri: str) -> str:
+    """Return an S3 prefix with a / at its end."""
+    return uri if uri.endswith("/") else f"{uri}/"
+
+
+def split_prefix(uri: str) -> tuple[str, str]:
+    """Return bucket and prefix of an S3 URI; the prefix ends in / or is empty. Raises InputError."""
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not bucket:
+        raise InputError(f"{uri!r} is not an S3 URI.", todo="Use the form s3://bucket/folder/.")
+    return bucket, f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+
+
+def sample_sizes(
+    clients: Clients, uri: str, images: Sequence[StoredObject]
+) -> tuple[tuple[tuple[str, int, int], ...], tuple[str, ...]]:
+    """Return (key, width, height) of a few images, read from their first bytes; and notes on unreadable ones."""
+    step = max(1, len(images) // SAMPLE)
+    chosen = images[::step][:SAMPLE]
+    with ThreadPoolExecutor(max(1, len(chosen))) as pool:
+        answers = list(pool.map(lambda each: _size_of(clients, uri, each.key), chosen))
+    sizes = tuple(answer for answer in answers if isinstance(answer, tuple))
+    return sizes, tuple(answer for answer in answers if isinstance(answer, str))
+
+
+def _size_of(clients: Clients, uri: str, key: str) -> tuple[str, int, int] | str:
+    from PIL import Image  # noqa: PLC0415 - slow, and only needed before a start
+
+    try:
+        start = get_start(clients, f"{folder_uri(uri)}{key}", HEADER_BYTES)
+        with Image.open(BytesIO(start), formats=("JPEG",)) as image:
+            return key, image.width, image.height
+    except (AwsError, InputError) as error:
+        return f"{key} was not read. {error}"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return f"{key} is not a readable JPEG image, and will fail."
+
+
+def read_output_object(clients: Clients, job: TransformJob, key: str) -> bytes:
+    """Return the output of an image. key: the image's, below its prefix. Raises NotFoundError, AwsError."""
+    return get_bytes(clients, f"{folder_uri(job.output_uri)}{output_key(key)}", max_bytes=MAX_OUTPUT)
+
+
+def model_classes(clients: Clients, model: str) -> FoundClasses:
+    """Return the class names of a model: by its tag, or next to its artifact. Raises AwsError.
+
+    A deleted model has none, with a note.
+    """
+    try:
+        found = model_with_job(clients, model)
+    except NotFoundError as error:
+        return FoundClasses(notes=(f"The class names are unknown. {error}",))
+    return find_classes(
+        clients, dict.fromkeys((found.tags.get(CLASSES_TAG, ""), classes_uri_for(found.model_uri) or ""))
+    )
+
+
+def data_log(clients: Clients, name: str) -> tuple[LogEvent, ...]:
+    """Return the data logs of a job, which name the objects that failed; none before the first. Raises AwsError."""
+    events: list[LogEvent] = []
+    for stream in transform_streams(clients, name):
+        if not stream.endswith("/data-log"):
+            continue
+        token = ""
+        while len(events) < MAX_LOG_EVENTS:
+            more = {"nextToken": token} if token else {}
+            doing = f"read the log {stream}"
+            with clients.calling(doing):
+                answer = clients.logs.get_log_events(
+                    logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, **more
+                )
+            events += from_cloudwatch(required(answer, "events", doing), stream)
+            if required(answer, "nextForwardToken", doing) == token:
+                break
+            token = answer["nextForwardToken"]
+    return tuple(events)
+
+
+def transform_streams(clients: Clients, name: str) -> tuple[str, ...]:
+    """Return the log streams of a job: JOB/INSTANCE, and JOB/INSTANCE/data-log for each. Raises AwsError."""
+    doing = f"find the log of {name}"
+    try:
+        with clients.calling(doing):
+            answer = clients.logs.describe_log_streams(
+                logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/", limit=STREAMS
+            )
+    except NotFoundError:
+        return ()  # the account's first job creates the group
+    return tuple(required(row, "logStreamName", doing) for row in required(answer, "logStreams", doing))
+
+
+def _rows(clients: Clients, uri: str) -> Iterator[dict[str, Any]]:
+    bucket, prefix = split_prefix(uri)
+    query: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
+    doing = f"list {uri}"
+    while True:
+        with clients.calling(doing):
+            answer = clients.s3.list_objects_v2(**query)
+        yield from answer.get("Contents", ())
+        if not required(answer, "IsTruncated", doing):
+            return
+        query["ContinuationToken"] = required(answer, "NextContinuationToken", doing)

@@ -1,0 +1,168 @@
+"""The inputs and outputs of a transform job: which objects are images, how their outputs are called, what is missing.
+
+Output names: SageMaker API reference, "TransformOutput": the input's key below the prefix, with `.out`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from core.batch.job import DEFAULT_PAYLOAD_MB, MAX_PAYLOAD_MB, BatchSpec
+from core.endpoints.spec import processor
+from core.errors import InputError
+from core.imaging.suffixes import JPEG_SUFFIXES
+from core.strict_json import parse_json
+from core.text import listing, plural
+from core.training.hyperparameters import Problem
+
+SUFFIX = ".out"
+MEGABYTE = 1 << 20
+LARGE = (2_800, 2_300)
+"""Images of about this size were reported to fail, with no reason given (sagemaker-python-sdk #1284)."""
+
+SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object in S3. key: below the listed prefix. size: bytes."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An object that is not sent, and why."""
+
+    key: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The objects below an input prefix.
+
+    images:  what is sent, in order.
+    skipped: what is not.
+    """
+
+    images: tuple[StoredObject, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def payload_mb(self) -> int:
+        """Return the smallest payload limit that the largest image fits into, at least AWS's default."""
+        largest = max((image.size for image in self.images), default=0)
+        return max(DEFAULT_PAYLOAD_MB, -(-largest // MEGABYTE))
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of all images."""
+        return sum(image.size for image in self.images)
+
+
+def sort_inputs(objects: Iterable[StoredObject]) -> Inputs:
+    """Split a listing into images to send and objects to skip; folder markers are neither."""
+    images, skipped = [], []
+    for each in objects:
+        if each.key.endswith("/"):
+            continue
+        if why := _reason_to_skip(each):
+            skipped.append(Skipped(each.key, why))
+        else:
+            images.append(each)
+    return Inputs(tuple(images), tuple(skipped))
+
+
+def _reason_to_skip(each: StoredObject) -> str:
+    suffix = f".{each.key.rpartition('.')[2]}".lower()
+    if each.key.endswith(SUFFIX):
+        return "an output of batch transform"
+    if suffix not in JPEG_SUFFIXES:
+        return "not a JPEG file: the algorithm reads image/jpeg only"
+    if not each.size:
+        return "empty"
+    if each.size > MAX_PAYLOAD_MB * MEGABYTE:
+        return f"{each.size:,} bytes; batch transform accepts at most {MAX_PAYLOAD_MB} MB"
+    return ""
+
+
+def check_inputs(
+    inputs: Inputs, spec: BatchSpec, *, sizes: Sequence[tuple[str, int, int]] = (), complete: bool = True
+) -> list[Problem]:
+    """Return problems of the inputs, as far as a listing and a sample show them.
+
+    sizes:    (key, width, height) of a sample.
+    complete: whether all objects were listed.
+    """
+    problems = []
+    if not inputs.images:
+        text = f"There are no JPEG images under {spec.input_uri}."
+        problems.append(Problem("input_uri", text))
+    if inputs.skipped:
+        reasons = dict.fromkeys(each.why for each in inputs.skipped)
+        names = listing([each.key for each in inputs.skipped], most=SHOWN)
+        text = f"{plural(len(inputs.skipped), 'object')} will not be sent ({'; '.join(reasons)}): {names}."
+        problems.append(Problem("input_uri", text, "warning"))
+    if not complete:
+        text = (
+            f"More than {len(inputs.images):,} objects are under {spec.input_uri}; only these were checked."
+        )
+        problems.append(Problem("input_uri", text, "warning"))
+    over = [image for image in inputs.images if image.size > spec.payload_mb * MEGABYTE]
+    if over:
+        text = (
+            f"{plural(len(over), 'image')} exceed the payload limit of {spec.payload_mb} MB and would fail: "
+            f"{listing([image.key for image in over], most=SHOWN)}. Set it to {inputs.payload_mb} MB or more."
+        )
+        problems.append(Problem("payload_mb", text))
+    large = [(key, width, height) for key, width, height in sizes if width * height >= LARGE[0] * LARGE[1]]
+    if large:
+        key, width, height = large[0]
+        gpu = "" if processor(spec.instance_type) == "GPU" else ", a GPU instance with more memory"
+        text = (
+            f"{len(large)} of {len(sizes)} images read are as large as {width} x {height} ({key}). Users report that "
+            f"images of about {LARGE[0]} x {LARGE[1]} fail (sagemaker-python-sdk #1284). Use smaller copies{gpu}, or "
+            "try a few images first."
+        )
+        problems.append(Problem("input_uri", text, "warning"))
+    return problems
+
+
+def output_key(key: str) -> str:
+    """Return the key of an input's output, both below their prefixes."""
+    return f"{key}{SUFFIX}"
+
+
+def input_key(key: str) -> str | None:
+    """Return the input that an output belongs to; None for an object that is not an output."""
+    return key.removesuffix(SUFFIX) if key.endswith(SUFFIX) else None
+
+
+def missing(images: Iterable[StoredObject], outputs: Collection[str]) -> tuple[StoredObject, ...]:
+    """Return the images without an output. outputs: keys below the output prefix."""
+    return tuple(image for image in images if output_key(image.key) not in outputs)
+
+
+def manifest(prefix: str, images: Iterable[StoredObject]) -> str:
+    """Return a manifest of these images. prefix: of the keys, an S3 URI that ends in /."""
+    return json.dumps([{"prefix": prefix}, *(image.key for image in images)], ensure_ascii=True)
+
+
+def read_manifest(text: bytes | str, uri: str) -> tuple[str, tuple[str, ...]]:
+    """Return prefix and keys of a manifest. Raises InputError. uri: its own, for the message."""
+    try:
+        first, *keys = parse_json(text)
+        prefix = first["prefix"]
+        valid = isinstance(prefix, str) and all(isinstance(key, str) for key in keys)
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{uri} is not a manifest.", why=f"{error!r}.") from error
+    if not valid or not keys:
+        raise InputError(
+            f"{uri} is not a manifest.",
+            why='It must be a JSON list: {"prefix": "s3://bucket/folder/"}, then keys below that prefix.',
+        )
+    return prefix, tuple(key.removeprefix("/") for key in keys)
