@@ -3,7 +3,8 @@
 access       Check the setup of an account: permissions, execution role, bucket, quotas.
 artifacts    Inspect a `model.tar.gz` without unpacking it.
 aws          Read from AWS and carry out plans: the only package that makes calls.
-cost         Price training jobs and endpoints.
+batch        Describe transform jobs: inputs, progress, results.
+cost         Price training jobs, transform jobs and endpoints.
 datasets     Read, check, fix and upload datasets.
 endpoints    Describe endpoints: specs, health, traffic, diagnosis.
 evaluation   Score endpoints on labeled images and write the report.
