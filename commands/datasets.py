@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,9 +31,10 @@ from core.errors import SettingsError
 from core.text import plural
 
 if TYPE_CHECKING:
+    from core.datasets.prepare import ReadOptions
     from core.datasets.problems import DataProblem
     from core.datasets.report import LayoutReport
-    from core.datasets.source import Dataset, Splitting
+    from core.datasets.source import Dataset
     from core.datasets.upload_plan import UploadOrder
 
 SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
@@ -61,6 +62,18 @@ Share = Annotated[
 Seed = Annotated[
     int, typer.Option("--seed", metavar="N", help="Split seed: the same seed gives the same split.")
 ]
+Which = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--annotations",
+        metavar="NAME",
+        help="The masks or annotations to use, if there are several, such as labelIds, coco or masks.",
+    ),
+]
+Unlabeled = Annotated[
+    Literal["background", "ignore"],
+    typer.Option(help="What pixels without a shape become, for annotations without masks."),
+]
 
 
 @dataset.command()
@@ -72,6 +85,8 @@ def check(
     classes: Names = None,
     validation: Share = 0.2,
     seed: Seed = 0,
+    annotations: Which = None,
+    unlabeled: Unlabeled = "background",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -80,8 +95,9 @@ def check(
         if place.startswith("s3://"):
             report = _check_objects(place)
         else:
-            with _open_dataset(place) as folder:
-                _, report = _check_dataset(folder, place, _splitting(validation, seed), classes)
+            options = _options(validation, seed, classes, annotations, unlabeled)
+            with _open_dataset(place, options) as (source, _):
+                report = _check_dataset(source)
         if as_json:
             print_json(**report.to_dict())
         else:
@@ -101,20 +117,25 @@ def convert(
     classes: Names = None,
     validation: Share = 0.2,
     seed: Seed = 0,
+    annotations: Which = None,
+    unlabeled: Unlabeled = "background",
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Write a fixed copy of a dataset, in the four channels of the algorithm. The dataset itself is not changed."""
-    with reporting(debug), _open_dataset(place) as folder:
+    with (
+        reporting(debug),
+        _open_dataset(place, _options(validation, seed, classes, annotations, unlabeled)) as (source, notes),
+    ):
         from core.datasets.check import processes
         from core.datasets.convert import convert as carry_out_conversion
         from core.datasets.convert import plan_conversion
 
-        source, report = _check_dataset(folder, place, _splitting(validation, seed), classes)
+        report = _check_dataset(source)
         _say_problems(report)
-        plan = plan_conversion(source, report, out or _default_output(Path(place)))
+        plan = plan_conversion(source, report, out or _default_output(Path(place)), notes)
         if not confirmed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
             return
         with _counting("Writing") as on_count, processes() as executor:
@@ -135,6 +156,8 @@ def upload(
     classes: Names = None,
     validation: Share = 0.2,
     seed: Seed = 0,
+    annotations: Which = None,
+    unlabeled: Unlabeled = "background",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace objects that have different content.")
     ] = False,
@@ -147,18 +170,23 @@ def upload(
 
     Unchanged files are skipped; an interrupted upload resumes when the command is run again.
     """
-    with reporting(debug), _open_dataset(place) as folder:
+    with (
+        reporting(debug),
+        _open_dataset(place, _options(validation, seed, classes, annotations, unlabeled)) as (source, _),
+    ):
+        from core.datasets.source import Splitting
         from core.datasets.upload_plan import order_upload, warnings_of
         from core.plans.plan import plan_upload
 
-        splitting = _splitting(validation, seed)
-        source, report = _check_dataset(folder, place, splitting, classes)
+        report = _check_dataset(source)
         _say_problems(report)
         with connected() as clients:
             from core.aws.execute import execute
 
             uri = to or _default_prefix(place, sandbox=clients.connection.is_sandbox)
-            order = order_upload(source, report, uri, splitting=splitting, overwrite=overwrite)
+            order = order_upload(
+                source, report, uri, splitting=Splitting(validation, seed), overwrite=overwrite
+            )
             plan = plan_upload(order, warnings=warnings_of(report))
             if not confirmed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
                 return
@@ -178,52 +206,59 @@ def upload(
 
 
 @contextmanager
-def _open_dataset(place: str) -> Iterator[Path]:
-    """Yield a dataset's folder; a ZIP file is extracted into a temporary one."""
+def _open_dataset(place: str, options: ReadOptions) -> Iterator[tuple[Dataset, tuple[str, ...]]]:
+    """Yield a dataset and notes on how it was read; what is extracted or drawn is in a temporary folder."""
     path = Path(place).expanduser()
-    if path.suffix.lower() != ".zip" or not path.is_file():
-        with _with_labels_merged(path) as merged:
-            yield merged
-        return
-    from core.datasets.temp_zip import ExtractedZip
+    with ExitStack() as opened:
+        if path.suffix.lower() == ".zip" and path.is_file():
+            from core.datasets.temp_zip import ExtractedZip
 
-    with _counting(f"Extracting {path.name}") as on_count:
-        unpacked = ExtractedZip(path, on_progress=on_count)
-    with closing(unpacked), unpacked.named(), _with_labels_merged(unpacked.folder) as merged:
-        yield merged
-
-
-@contextmanager
-def _with_labels_merged(folder: Path) -> Iterator[Path]:
-    """Yield the folder, or a temporary one with the merged brush labels of a Label Studio export."""
-    from core.datasets.readers import is_label_studio_export
-
-    if not folder.is_dir() or not is_label_studio_export(folder):
-        yield folder
-        return
-    from core.datasets.label_studio import merge
-    from core.datasets.temp_zip import TempFolder
-
-    with closing(TempFolder()) as temporary:
-        merged = temporary.path / "set"
-        with _counting("Merging labels") as on_count:
-            notes = merge(folder, merged, on_count)
+            with _counting(f"Extracting {path.name}") as on_count:
+                extracted = ExtractedZip(path, on_progress=on_count)
+            opened.enter_context(closing(extracted))
+            opened.enter_context(extracted.named())
+            path = extracted.folder
+        source, notes = _read(path, place, options, opened)
         for note in notes:
             say(note)
-        yield merged
+        yield source, notes
 
 
-def _check_dataset(
-    folder: Path, place: str, splitting: Splitting, classes: Path | None
-) -> tuple[Dataset, LayoutReport]:
-    from core.datasets.check import check as check_all
+def _read(
+    folder: Path, place: str, options: ReadOptions, opened: ExitStack
+) -> tuple[Dataset, tuple[str, ...]]:
+    """Read a dataset; annotations are drawn into a temporary folder. opened: closes it."""
     from core.datasets.check import processes
-    from core.datasets.readers import read_dataset
+    from core.datasets.prepare import prepared_dataset
+    from core.datasets.temp_zip import TempFolder
+
+    def new_folder() -> Path:
+        return opened.enter_context(closing(TempFolder())).path
 
     called = str(Path(place).expanduser())
-    source = read_dataset(folder, splitting=splitting, classes=classes, called=called)
+    with _counting("Drawing masks") as on_count:
+        return prepared_dataset(folder, options, new_folder, processes, called=called, on_progress=on_count)
+
+
+def _options(
+    validation: float,
+    seed: int,
+    classes: Path | None,
+    annotations: list[str] | None,
+    unlabeled: Literal["background", "ignore"],
+) -> ReadOptions:
+    from core.datasets.prepare import ReadOptions
+    from core.datasets.source import Splitting
+
+    return ReadOptions(Splitting(validation, seed), classes, tuple(annotations or ()), unlabeled)
+
+
+def _check_dataset(source: Dataset) -> LayoutReport:
+    from core.datasets.check import check as check_all
+    from core.datasets.check import processes
+
     with _counting("Checking") as on_count, processes() as executor:
-        return source, check_all(source, executor, on_progress=on_count)
+        return check_all(source, executor, on_progress=on_count)
 
 
 def _check_objects(uri: str) -> LayoutReport:
@@ -235,12 +270,6 @@ def _check_objects(uri: str) -> LayoutReport:
     for note in notes:
         say(note)
     return report
-
-
-def _splitting(validation: float, seed: int) -> Splitting:
-    from core.datasets.source import Splitting
-
-    return Splitting(validation, seed)
 
 
 def _default_output(place: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.parts import backend, messages, tasks
-from pages.parts.datasets import actions, pairs, report, session, source
+from pages.parts.datasets import actions, pairs, question, report, session, source
 
 
 def main() -> None:
@@ -16,9 +16,12 @@ def main() -> None:
     task = session.current().check
     if task is None:
         st.caption(
-            "Supported: Pascal VOC folders, folders of images and masks, CVAT and Label Studio mask exports, "
-            "Ground Truth output, ZIP files of these, and S3 prefixes. Validation changes nothing."
+            "Supported: folders of images and masks, Pascal VOC, Cityscapes and Roboflow; annotations of COCO, "
+            "labelme, CVAT, YOLO, Supervisely, Label Studio and Ground Truth; ZIP files of these, and S3 prefixes. "
+            "Validation changes nothing."
         )
+        return
+    if question.show(task):
         return
     checked = tasks.show(task, "check")
     if checked is None:

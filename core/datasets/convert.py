@@ -17,6 +17,7 @@ from typing import Any, Literal
 from core.datasets.check import OnProgress, chunks, in_parallel
 from core.datasets.masks import Colors, read_ids
 from core.datasets.names import mask_colors
+from core.datasets.problems import DataProblem
 from core.datasets.report import LayoutReport
 from core.datasets.source import CLASSES_FILE, SPLITS, Dataset, Sample
 from core.errors import InputError
@@ -27,7 +28,7 @@ from core.imaging.image import UPRIGHT, encode, image_share, mask_share, open_im
 from core.inference.export import unique_stems
 from core.local_files import read_regular
 from core.render.masks import mask_png
-from core.text import listing
+from core.text import listing, plural
 
 IMAGE_CODES = ("photo_not_jpeg", "photo_not_rgb", "photo_turned")
 MASK_CODES = (
@@ -39,6 +40,10 @@ MASK_CODES = (
     "mask_index",
     "mask_lying",
 )
+LEFT_OUT_CODES = ("annotation_unreadable", "annotation_size", "annotation_image", "annotation_unused_image")
+"""Problems of images and annotations that are not in the dataset because of them."""
+
+DRAWING_CODES = ("shape_left_out", "shape_empty", "shape_outside", "shape_overlap", "annotation_note")
 UNBOUNDED = 1 << 40
 QUALITY = 95
 
@@ -67,7 +72,8 @@ class Conversion:
 
     out:      the new folder.
     colors:   color -> class id in RGB masks.
-    left_out: paths of pairs that cannot be fixed.
+    left_out: paths of pairs that cannot be fixed, and of images and annotations that have no pair.
+    notes:    sentences on what was decided when the dataset was read.
     """
 
     source: Dataset
@@ -76,6 +82,7 @@ class Conversion:
     colors: Colors
     pairs: tuple[ConvertedPair, ...]
     left_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -94,6 +101,7 @@ class Conversion:
             "renamed": self.renamed,
             "left_out": list(self.left_out),
             "num_classes": len(self.classes),
+            "notes": list(self.notes),
         }
 
     def to_json(self) -> str:
@@ -120,11 +128,17 @@ class Conversion:
             lines.append(
                 f"Skipped, because they cannot be fixed: {len(self.left_out):,}: {listing(self.left_out)}"
             )
+        lines += self.notes
         return "\n".join(map(terminal, [*lines, f"To undo: delete {self.out}; nothing else is changed."]))
 
 
-def plan_conversion(source: Dataset, report: LayoutReport, out: Path) -> Conversion:
-    """Plan the conversion. Raises InputError if nothing would be left, no class is known, or `out` is not empty."""
+def plan_conversion(
+    source: Dataset, report: LayoutReport, out: Path, notes: Sequence[str] = ()
+) -> Conversion:
+    """Plan the conversion. Raises InputError if nothing would be left, no class is known, or `out` is not empty.
+
+    notes: see `Conversion`; notes in the report on single files are added to them.
+    """
     _check_out(source, out)
     codes: dict[str, set[str]] = {}
     unfixable: set[str] = set()
@@ -153,13 +167,35 @@ def plan_conversion(source: Dataset, report: LayoutReport, out: Path) -> Convers
     left_out = {sample.image or sample.mask for sample in source.samples} - {
         sample.image for sample in usable
     }
+    left_out |= {problem.path for problem in report.problems if problem.code in LEFT_OUT_CODES}
     classes = report.classes
     if classes is None or {pair.sample.split for pair in pairs} != set(SPLITS):
         why = "The classes are unknown." if classes is None else "Training or validation would be empty."
         raise InputError(
             "There is nothing to convert.", why=why, todo="Fix the problems in the report first."
         )
-    return Conversion(source, out, classes, mask_colors(source.names), tuple(pairs), tuple(sorted(left_out)))
+    return Conversion(
+        source,
+        out,
+        classes,
+        mask_colors(source.names),
+        tuple(pairs),
+        tuple(sorted(left_out)),
+        (*notes, *_drawing_notes(report)),
+    )
+
+
+def _drawing_notes(report: LayoutReport) -> list[str]:
+    """Return a sentence for each kind of note on shapes, with its first file."""
+    by_code: dict[str, list[DataProblem]] = {}
+    for problem in report.problems:
+        if problem.code in DRAWING_CODES:
+            by_code.setdefault(problem.code, []).append(problem)
+    return [
+        f"{problems[0].path}: {problems[0].message}"
+        + (f" {plural(len(problems) - 1, 'more image')} like it." if len(problems) > 1 else "")
+        for problems in by_code.values()
+    ]
 
 
 def safe_names(samples: Sequence[Sample]) -> list[str]:

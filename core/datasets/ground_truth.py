@@ -152,7 +152,7 @@ def _names(rows: Mapping[int, Mapping[str, Any]], shown: str) -> Names:
     names, colors = [f"class {number}" for number in range(count)], list(colors_of(count))
     table: dict[Color, int] = {}
     for number, row in rows.items():
-        color = _color(str(row.get("hex-color", "")))
+        color = hex_color(str(row.get("hex-color", "")))
         if number < count:
             names[number] = str(row.get("class-name", names[number]))
             colors[number] = color or colors[number]
@@ -161,7 +161,8 @@ def _names(rows: Mapping[int, Mapping[str, Any]], shown: str) -> Names:
     return Names(Classes(tuple(names), tuple(colors)), shown, table, has_colors=bool(table))
 
 
-def _color(text: str) -> Color | None:
+def hex_color(text: str) -> Color | None:
+    """Return a color such as #ff0000; None for other text."""
     digits = text.removeprefix("#")
     try:
         red, green, blue = bytes.fromhex(digits)

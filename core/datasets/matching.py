@@ -8,11 +8,13 @@ from pathlib import Path
 from unicodedata import normalize
 
 from core.datasets.problems import DataProblem, problem
-from core.datasets.source import TRAIN, Sample, Split, Splitting
+from core.datasets.source import SPLITS, TRAIN, Sample, Split, Splitting
 from core.errors import InputError
 from core.text import listing, plural
 
-MASK_NAME_ENDINGS = ("_mask", "_label", "_labels", "_gt", "_seg", "_annotation")
+MASK_NAME_ENDINGS = (
+    "_mask", "_label", "_labels", "_gt", "_seg", "_annotation", "_segmentation", "_labelTrainIds", "_labelIds",
+)  # fmt: skip
 """Endings that some programs add to a mask's name."""
 
 LEFT_OUT = ("__MACOSX", "Thumbs.db", "desktop.ini")
@@ -116,16 +118,40 @@ def missing(samples: Iterable[Sample], image_folder: str, mask_folder: str) -> l
     return problems
 
 
-def assign_splits(names: Iterable[str], complete: Iterable[str], splitting: Splitting) -> dict[str, Split]:
-    """Return name -> split: by the top folder of each name, else drawn at random from the complete pairs."""
-    names = list(names)
-    assigned = {
-        name: SPLIT_FOLDERS[first] for name in names if (first := name.partition("/")[0]) in SPLIT_FOLDERS
-    }
-    if len(assigned) == len(names):
-        return assigned
-    return dict.fromkeys(names, TRAIN) | splitting.divide(list(complete))
+def assign_splits(
+    names: Iterable[str], complete: Iterable[str], splitting: Splitting
+) -> tuple[dict[str, Split], list[DataProblem]]:
+    """Return name -> split, and notes on what was decided.
 
+    The split is that of the top folder of each name; without folders for both, it is drawn at random from the
+    complete pairs. Images for testing are left out where other folders are for training or validation.
+    """
+    names = list(names)
+    tops = {name: name.partition("/")[0].lower() for name in names}
+    by_folder = {name: SPLIT_FOLDERS[top] for name, top in tops.items() if top in SPLIT_FOLDERS}
+    tests = [name for name in names if by_folder and tops[name] in TEST_FOLDERS]
+    notes = []
+    if tests:
+        folder = tests[0].partition("/")[0]
+        notes.append(
+            problem("split_left_out", folder, f"{plural(len(tests), 'image')} for testing left out.")
+        )
+    left = [name for name in names if name not in set(tests)]
+    if len(by_folder) == len(left) and set(by_folder.values()) == set(SPLITS):
+        return by_folder, notes
+    if by_folder:
+        folders = sorted({name.partition("/")[0] for name in by_folder})
+        message = (
+            f"Not all images are in folders for training and validation (there is {listing(folders)}), so the split "
+            f"is random (validation split {splitting.validation:g}, split seed {splitting.seed})."
+        )
+        notes.append(problem("layout_note", folders[0], message))
+    return dict.fromkeys(left, TRAIN) | splitting.divide(
+        [name for name in complete if name not in set(tests)]
+    ), notes
+
+
+TEST_FOLDERS = ("test", "testing")
 
 SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",

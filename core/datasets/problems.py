@@ -108,6 +108,22 @@ RULES: dict[str, ProblemRule] = {
     ),
     "link_left_out": ProblemRule("warning", "Links to folders can form a loop. Replace the link with the folder."),
     "file_left_out": ProblemRule("note", "If one of them belongs to the dataset, save it in a supported format."),
+    "annotation_unreadable": ProblemRule("warning", f"It is left out. {COPY_AGAIN}"),
+    "annotation_size": ProblemRule(
+        "warning", "Use the images that were annotated, in their size, or export the annotations again."
+    ),
+    "annotation_image": ProblemRule("warning", "It is left out. Put the image into the folder, under that name."),
+    "annotation_unused_image": ProblemRule(
+        "warning", "It is left out. Annotate it, or remove it; an image without objects needs an empty annotation."
+    ),
+    "shape_left_out": ProblemRule("warning", "Only areas become pixels. Draw them as polygons if needed."),
+    "shape_empty": ProblemRule("warning", "Check whether the annotations belong to this image and its size."),
+    "shape_outside": ProblemRule("warning", "Check whether the annotations belong to this image and its size."),
+    "shape_overlap": ProblemRule("note", "Check that the right shape is on top."),
+    "annotation_note": ProblemRule("note", "Check that this is right."),
+    "annotations_unused": ProblemRule("note", "To use them instead of the masks, choose them with --annotations."),
+    "split_left_out": ProblemRule("note", "Training and validation do not need them. Use them to evaluate a model."),
+    "layout_note": ProblemRule("note", "Check that this is right."),
     "names_note": ProblemRule("note", "Check that this is right."),
     "not_listed": ProblemRule("note", "Add their names to a list to use them."),
     "classes_unnamed": ProblemRule("note", "Put a classes.txt next to the folders: one name per line, in id order."),

@@ -1,18 +1,20 @@
 """Read a dataset from a folder: detect its layout, and pair its images and masks.
 
 channels       train, validation, train_annotation, validation_annotation, as the algorithm reads them (Amazon
-SageMaker
-               Developer Guide, "Semantic Segmentation Algorithm")
+               SageMaker Developer Guide, "Semantic Segmentation Algorithm")
 pascal voc     JPEGImages, SegmentationClass, ImageSets/Segmentation (VOC2012 development kit); CVAT and Label Studio
-               export the same layout with colors in the masks and a labelmap.txt
+               export the same layout with colors in the masks and a labelmap.txt, labelme with SegmentationClassPNG
 ground truth   a SageMaker Ground Truth manifest, with local copies of its files
 folders        one folder of images and one of masks, optionally with train and val in them
+others         see `core.datasets.layouts`
+
+Annotations without masks (`core.datasets.annotations`) are detected, and drawn by `core.datasets.prepare`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
@@ -20,8 +22,21 @@ from unicodedata import normalize
 from PIL import Image
 
 from core.datasets import ground_truth
+from core.datasets.annotations.detection import annotation_kinds
+from core.datasets.annotations.model import TITLES, AnnotationKind
+from core.datasets.choices import Choices
 from core.datasets.label_map import LabelMap, read_label_map
 from core.datasets.label_studio import NAME, LabelStudioExportError, layers_in
+from core.datasets.layouts import (
+    is_cityscapes,
+    is_one_folder,
+    is_roboflow,
+    read_cityscapes,
+    read_one_folder,
+    read_roboflow,
+    read_split_first,
+    split_folders,
+)
 from core.datasets.matching import (
     assign_splits,
     by_stem,
@@ -37,7 +52,7 @@ from core.datasets.source import SPLITS, Dataset, Kind, Split, Splitting
 from core.errors import InputError
 from core.imaging.classes import Color
 from core.imaging.image import FORMATS
-from core.imaging.suffixes import IMAGE_SUFFIXES, MASK_SUFFIXES
+from core.imaging.suffixes import IMAGE_SUFFIXES, LOSSLESS_MASK_SUFFIXES, MASK_SUFFIXES
 from core.local_files import open_regular, read_regular, read_text, reason
 from core.text import listing
 from core.training.hyperparameters import Severity
@@ -52,10 +67,15 @@ IMAGE_FOLDERS = (
     "photographs",
     "pictures",
     "leftimg8bit",
+    "img_dir",
 )
 MASK_FOLDERS = (
     "segmentationclass", "masks", "mask", "labels", "label", "annotations", "annotation", "ground_truth", "gt",
+    "ann_dir", "segmentations", "segmentation",
 )  # fmt: skip
+VOC_MASKS = ("SegmentationClassPNG", "SegmentationClass", "SegmentationClassAug")
+"""Folders with masks in the layout of Pascal VOC; the first is that of labelme's labelme2voc."""
+
 LISTS = "ImageSets/Segmentation"
 LIST_SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "validation": "validation"}
 MOST_LABEL_MAP = 1_000_000
@@ -66,21 +86,45 @@ DEPTH = 4
 """How many nested folders that contain only one folder are searched, as in VOCdevkit/VOC2012."""
 
 WANTED = (
-    "Choose a folder with JPEGImages and SegmentationClass (Pascal VOC, CVAT, Label Studio), with images and masks, "
-    "with a Ground Truth manifest, or with train, validation, train_annotation and validation_annotation."
+    "Choose a folder with images and masks, with train, validation, train_annotation and validation_annotation, or "
+    "in the layout of Pascal VOC, Cityscapes or Roboflow; or with annotations of COCO, labelme, CVAT, YOLO, "
+    "Supervisely, Label Studio or Ground Truth."
 )
 
 
+class AnnotationsError(InputError):
+    """The folder has annotations without masks, which must be drawn first.
+
+    root:    the folder of the annotations.
+    choices: what has been chosen so far.
+    """
+
+    def __init__(self, root: Path, kind: AnnotationKind, choices: Choices) -> None:
+        super().__init__(
+            f"{root} has annotations as {TITLES[kind]}, and no masks.",
+            why="A dataset has one mask per image.",
+            todo=f"Draw the masks on the Datasets page, or with: segdeck dataset convert {root}",
+        )
+        self.root, self.kind, self.choices = root, kind, choices
+
+
 def read_dataset(
-    folder: Path, *, splitting: Splitting | None = None, classes: Path | None = None, called: str = ""
+    folder: Path,
+    *,
+    splitting: Splitting | None = None,
+    classes: Path | None = None,
+    called: str = "",
+    choices: Sequence[str] = (),
 ) -> Dataset:
     """Detect the layout of a folder, and read it.
 
     splitting: how to split a dataset without lists.
     classes:   a class names file, instead of the dataset's own.
     called:    the name for messages, such as the ZIP file that it was extracted from; else its path.
+    choices:   which masks or annotations to use, where there are several.
 
-    Raises InputError.
+    Raises InputError: AnnotationsError and LabelStudioExportError where masks must be drawn first (see
+    `core.datasets.prepare`), ChoiceNeededError where the user has to choose.
     """
     if not folder.is_dir():
         exists = folder.exists()
@@ -90,44 +134,99 @@ def read_dataset(
             else f"The folder {folder} does not exist."
         )
         raise InputError(what, todo="Check the path.")
-    root, kind = find_root(folder)
-    source = READERS[kind](root, splitting or Splitting())
+    chosen = Choices(choices)
+    layout = find_root(folder, chosen)
+    root = layout.root
+    source = READERS[layout.kind](root, splitting or Splitting(), chosen)
+    chosen.check()
     if classes is not None:
         source = replace(source, names=read_names(classes))
     shown = f"{called or folder}{str(root).removeprefix(str(folder))}"
-    return replace(source, names=replace(source.names, palette=_palette(source)), called=shown)
+    names = replace(source.names, palette=_palette(source))
+    problems = (*source.problems, *_unused_annotations(layout))
+    return replace(source, names=names, called=shown, problems=problems, choices=tuple(choices))
 
 
-def find_root(folder: Path) -> tuple[Path, Kind]:
-    """Return the folder of the dataset, which may be nested, and its layout. Raises InputError."""
-    root = folder
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The layout of a dataset. root: its folder; unused: formats of annotations that are there besides the masks."""
+
+    root: Path
+    kind: Kind
+    unused: tuple[AnnotationKind, ...] = ()
+
+
+def find_root(folder: Path, choices: Choices | None = None) -> Layout:
+    """Return the folder of the dataset, which may be nested, and its layout.
+
+    Raises InputError, AnnotationsError, LabelStudioExportError, ChoiceNeededError.
+    """
+    choices = choices or Choices()
+    root = annotated = folder
+    alone = True  # whether the folders so far contain nothing but the next one
     for _ in range(DEPTH):
         kind = _kind(root)
         if kind == "folders" and _holds_brush_layers(root / _folder(root, MASK_FOLDERS)):
             break
         if kind is not None:
-            return root, kind
-        below = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
+            return _masks_or_annotations(root, kind, choices)
+        content = [path for path in root.iterdir() if not path.name.startswith((".", "__"))]
+        below = [path for path in content if path.is_dir()]
         if len(below) != 1:
             break
         root = below[0]
+        alone = alone and len(content) == 1
+        annotated = root if alone else annotated
     if layers_in(folder):
         raise LabelStudioExportError(folder)
+    kinds = annotation_kinds(annotated)
+    if kinds:
+        question = f"{folder} has annotations in several formats."
+        picked = choices.among(kinds) if len(kinds) == 1 else choices.pick(question, kinds)
+        raise AnnotationsError(
+            annotated, next(kind for kind in kinds if kind == (picked or kinds[0])), choices
+        )
     names = listing(sorted(path.name for path in root.iterdir())) or "nothing"
     raise InputError(
         f"{folder} is not a dataset in a supported layout.", why=f"It contains {names}.", todo=WANTED
     )
 
 
-def is_label_studio_export(folder: Path) -> bool:
-    """Return whether the folder holds Label Studio's brush-label PNGs (see `core.datasets.label_studio`)."""
-    try:
-        find_root(folder)
-    except LabelStudioExportError:
+def _masks_or_annotations(root: Path, kind: Kind, choices: Choices) -> Layout:
+    """Return the layout of a folder with masks, which are used unless annotations next to them are chosen."""
+    if kind not in ("pascal voc", "folders", "split first", "one folder"):
+        return Layout(root, kind)
+    kinds = annotation_kinds(root)
+    if not kinds:
+        return Layout(root, kind)
+    if _has_masks(root, kind):
+        picked = choices.among(("masks", *kinds))
+        if picked in ("", "masks"):
+            return Layout(root, kind, kinds)
+    else:
+        question = f"{root} has annotations in several formats."
+        picked = choices.pick(question, kinds) if len(kinds) > 1 else choices.among(kinds) or kinds[0]
+    raise AnnotationsError(root, next(each for each in kinds if each == picked), choices)
+
+
+def _has_masks(root: Path, kind: Kind) -> bool:
+    """Return whether the folders for masks have a file that can be one."""
+    if kind == "one folder":
         return True
-    except (InputError, OSError):  # `read_dataset` reports it
-        return False
-    return False
+    if kind == "split first":
+        folders = [f"{split}/{_folder(root / split, MASK_FOLDERS)}" for split in split_folders(root)]
+    else:
+        folders = [_voc_masks(root)] if kind == "pascal voc" else [_folder(root, MASK_FOLDERS)]
+    return any(files_below(root / folder, MASK_SUFFIXES) for folder in folders if (root / folder).is_dir())
+
+
+def _unused_annotations(layout: Layout) -> list[DataProblem]:
+    if not layout.unused:
+        return []
+    kinds = listing([TITLES[kind] for kind in layout.unused])
+    todo = f"To draw them instead of the masks, choose {' or '.join(layout.unused)} with --annotations."
+    message = f"It also has annotations as {kinds}, which are not used, as there are masks."
+    return [problem("annotations_unused", layout.root.name, message, todo=todo)]
 
 
 def _holds_brush_layers(masks: Path) -> bool:
@@ -153,11 +252,27 @@ def _kind(root: Path) -> Kind | None:
         return "channels"
     if ground_truth.find_manifest(root) is not None:
         return "ground truth"
-    if (root / LISTS).is_dir() or (root / "SegmentationClass").is_dir():
+    if is_cityscapes(root):
+        return "cityscapes"
+    if (root / LISTS).is_dir() or _voc_masks(root):
         return "pascal voc"
     if _folder(root, IMAGE_FOLDERS) and _folder(root, MASK_FOLDERS):
         return "folders"
-    return None
+    splits = split_folders(root)
+    if splits and all(
+        _folder(root / split, names) for split in splits for names in (IMAGE_FOLDERS, MASK_FOLDERS)
+    ):
+        return "split first"
+    if is_roboflow(root):
+        return "roboflow"
+    return "one folder" if is_one_folder(root) else None
+
+
+def _voc_masks(root: Path) -> str:
+    """Return the folder with the masks; of two, the first in `VOC_MASKS` that has any; empty where there is none."""
+    folders = [name for name in VOC_MASKS if (root / name).is_dir()]
+    with_masks = [name for name in folders if any(files_below(root / name, LOSSLESS_MASK_SUFFIXES))]
+    return next(iter(with_masks or folders), "")
 
 
 def _folder(root: Path, names: tuple[str, ...]) -> str:
@@ -166,7 +281,7 @@ def _folder(root: Path, names: tuple[str, ...]) -> str:
     return next((folders[name] for name in names if name in folders), "")
 
 
-def _read_channels(root: Path, _: Splitting) -> Dataset:
+def _read_channels(root: Path, _: Splitting, __: Choices) -> Dataset:
     samples, problems = [], []
     for split in SPLITS:
         images, twice = by_stem(root, split, IMAGE_SUFFIXES)
@@ -194,17 +309,27 @@ def _label_maps(root: Path) -> tuple[dict[Split, LabelMap], list[DataProblem]]:
     return label_maps, problems
 
 
-def _read_voc(root: Path, splitting: Splitting) -> Dataset:
+def _read_voc(root: Path, splitting: Splitting, choices: Choices) -> Dataset:
     image_folder = _folder(root, IMAGE_FOLDERS) or "JPEGImages"
+    mask_folder = _voc_masks(root) or "SegmentationClass"
+    others = [
+        name
+        for name in VOC_MASKS
+        if name != mask_folder
+        and (root / name).is_dir()
+        and any(files_below(root / name, LOSSLESS_MASK_SUFFIXES))
+    ]
+    if others:
+        mask_folder = choices.pick("There are masks in several folders.", [mask_folder, *others])
     images, twice = by_stem(root, image_folder, IMAGE_SUFFIXES)
-    masks, twice_too = by_stem(root, "SegmentationClass", MASK_SUFFIXES)
+    masks, twice_too = by_stem(root, mask_folder, MASK_SUFFIXES)
     complete = images.keys() & masks.keys()
     names, list_problems = _listed(root, complete, splitting)
     if not names:
-        names = assign_splits({*images, *masks}, complete, splitting)
+        names, list_problems = assign_splits({*images, *masks}, complete, splitting)
     samples = paired(names, images, masks)
-    problems = [*twice, *twice_too, *list_problems, *missing(samples, image_folder, "SegmentationClass")]
-    unlisted = sorted(masks.keys() - names.keys())
+    problems = [*twice, *twice_too, *list_problems, *missing(samples, image_folder, mask_folder)]
+    unlisted = sorted(masks.keys() - names.keys()) if (root / LISTS).is_dir() else []
     if unlisted:
         message = f"{len(unlisted):,} masks are not in any list and are skipped: {listing(unlisted)}."
         problems.append(problem("not_listed", LISTS, message))
@@ -229,7 +354,8 @@ def _listed(
             names.setdefault(name, split)
     if _names_split(split_lists):
         return names, problems
-    drawn = assign_splits(names, names.keys() & complete, splitting)
+    drawn, notes = assign_splits(names, names.keys() & complete, splitting)
+    problems += notes
     return drawn, [*problems, _missing_list(split_lists or lists, drawn, splitting)] if lists else problems
 
 
@@ -278,32 +404,49 @@ def _lines(path: Path) -> list[str]:
     ]
 
 
-def _read_folders(root: Path, splitting: Splitting) -> Dataset:
+def _read_folders(root: Path, splitting: Splitting, _: Choices) -> Dataset:
     image_folder, mask_folder = _folder(root, IMAGE_FOLDERS), _folder(root, MASK_FOLDERS)
     images, twice = by_stem(root, image_folder, IMAGE_SUFFIXES)
     masks, twice_too = by_stem(root, mask_folder, MASK_SUFFIXES)
     masks = without_ending(masks, images)
-    split = assign_splits({*images, *masks}, images.keys() & masks.keys(), splitting)
+    split, notes = assign_splits({*images, *masks}, images.keys() & masks.keys(), splitting)
     samples = paired(split, images, masks)
-    problems = [*twice, *twice_too, *missing(samples, image_folder, mask_folder)]
+    problems = [*twice, *twice_too, *notes, *missing(samples, image_folder, mask_folder)]
     return Dataset("folders", root, tuple(samples), find_names(root), problems=tuple(problems))
 
 
-def _read_ground_truth(root: Path, splitting: Splitting) -> Dataset:
+def _read_split_first(root: Path, splitting: Splitting, _: Choices) -> Dataset:
+    splits = split_folders(root)
+    return read_split_first(
+        root,
+        splitting,
+        {split: _folder(root / split, IMAGE_FOLDERS) for split in splits},
+        {split: _folder(root / split, MASK_FOLDERS) for split in splits},
+    )
+
+
+def _read_ground_truth(root: Path, splitting: Splitting, _: Choices) -> Dataset:
     path = ground_truth.find_manifest(root)
     assert path is not None  # noqa: S101  # for the type checker: the layout was detected by it
     manifest = ground_truth.read_manifest(path, files_below(root), root)
     complete = [row.name for row in manifest.samples if row.image and row.mask]
-    names = assign_splits([row.name for row in manifest.samples], complete, splitting)
-    samples = [replace(row, split=names[row.name]) for row in manifest.samples]
+    names, notes = assign_splits([row.name for row in manifest.samples], complete, splitting)
+    samples = [replace(row, split=names[row.name]) for row in manifest.samples if row.name in names]
     own = find_names(root)
     class_names = own if own.classes is not None else manifest.names
-    return Dataset("ground truth", root, tuple(samples), class_names, problems=manifest.problems)
+    problems = (*manifest.problems, *notes)
+    return Dataset("ground truth", root, tuple(samples), class_names, problems=problems)
 
 
-READERS: dict[Kind, Callable[[Path, Splitting], Dataset]] = {
+Reader = Callable[[Path, Splitting, Choices], Dataset]
+
+READERS: dict[str, Reader] = {
     "channels": _read_channels,
     "pascal voc": _read_voc,
     "folders": _read_folders,
+    "split first": _read_split_first,
+    "cityscapes": read_cityscapes,
+    "roboflow": lambda root, splitting, _: read_roboflow(root, splitting),
+    "one folder": lambda root, splitting, _: read_one_folder(root, splitting),
     "ground truth": _read_ground_truth,
 }

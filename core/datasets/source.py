@@ -21,7 +21,10 @@ SPLITS: tuple[Split, ...] = (TRAIN, VALIDATION)
 CLASSES_FILE = "classes.json"
 """The class names file of a dataset in channels, see `core.imaging.classes`."""
 
-Kind = Literal["channels", "pascal voc", "ground truth", "folders"]
+Kind = Literal[
+    "channels", "pascal voc", "ground truth", "folders", "cityscapes", "split first", "roboflow", "one folder",
+    "coco", "labelme", "cvat", "yolo", "supervisely",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Dataset:
 
     root:       the folder that all paths are relative to.
     called:     its name for messages: the folder's path, or the ZIP file that it came in.
+    choices:    which masks were chosen, where there are several.
     label_maps: by split; empty: the masks contain class ids.
     problems:   those that reading the folder revealed.
     """
@@ -81,6 +85,7 @@ class Dataset:
     label_maps: Mapping[Split, LabelMap] = field(default_factory=dict)
     problems: tuple[DataProblem, ...] = ()
     called: str = ""
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class UploadOrder:
     files, size:      number of objects, and their bytes in total.
     overwrite:        whether objects with other content may be replaced.
     images:           whether it is a folder of images, uploaded with its subfolders; the others are then unused.
+    choices:          which masks of the folder are used, where there are several.
     """
 
     folder: str
@@ -76,6 +77,7 @@ class UploadOrder:
     overwrite: bool
     called: str = ""
     images: bool = False
+    choices: tuple[str, ...] = ()
 
     @property
     def uri(self) -> str:
@@ -94,7 +96,7 @@ class UploadOrder:
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> UploadOrder:
         """Return the order in a plan."""
-        return cls(**params)
+        return cls(**{**params, "choices": tuple(params.get("choices", ()))})
 
 
 def order_upload(
@@ -131,6 +133,7 @@ def order_upload(
         size,
         overwrite,
         source.called,
+        source.choices,
     )
 
 
@@ -178,7 +181,8 @@ def items(order: UploadOrder) -> tuple[Item, ...]:
     if order.images:
         planned, _ = _image_items(Path(order.folder), order.prefix)
     else:
-        source = read_dataset(Path(order.folder), splitting=Splitting(order.validation, order.seed))
+        splitting = Splitting(order.validation, order.seed)
+        source = read_dataset(Path(order.folder), splitting=splitting, choices=order.choices)
         planned = _items(source, order.classes, order.prefix)
     if len(planned) != order.files or sum(item.size for item in planned) != order.size:
         raise _changed(order.folder)

@@ -166,6 +166,21 @@ def open_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Decod
         return DecodedImage(name, pixels, form, mode, own_bytes, orientation, notes)
 
 
+def image_size(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> tuple[tuple[int, int], int]:
+    """Return the size of the upright image, (width, height) in pixels, and its EXIF orientation, by the header.
+
+    Call it within `image_share`. Raises ImageError where the header cannot be read.
+    """
+    file = _open(data, name)
+    _check_size(file, name, max_pixels)
+    if file.image is None:
+        orientation = UPRIGHT if file.tiff is None else file.tiff.orientation
+    else:
+        orientation = _orientation(file.image)
+    size = file.width, file.height
+    return (size[::-1] if orientation in SWAPS_SIDES else size), orientation
+
+
 @contextmanager
 def image_share(
     data: bytes, name: str, *, extra: int, on_wait: OnWait | None = None, max_pixels: int = MAX_PIXELS

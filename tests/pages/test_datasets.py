@@ -173,7 +173,7 @@ def test_an_upload_leads_to_the_launch_form(
     assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET, Prefix="led/")
     current = app.session_state["datasets.session"]
     result = current.check.result
-    order = order_upload(result.source, result.report, uri, splitting=result.splitting)
+    order = order_upload(result.source, result.report, uri, splitting=result.options.splitting)
     current.carry_out(connection_of(sandbox_server), plan_upload(order))
     until(app, "17 files in S3, all verified.")
     assert len(s3.list_objects_v2(Bucket=BUCKET, Prefix="led/")["Contents"]) == 17

@@ -11,6 +11,7 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.datasets.convert import plan_conversion
+from core.datasets.prepare import ReadOptions
 from core.datasets.report import LayoutReport
 from core.datasets.source import Splitting
 from core.datasets.upload_plan import order_upload, warnings_of
@@ -49,19 +50,19 @@ def _export(checked: CheckedDataset) -> None:
     out = st.text_input("New folder", default, key=f"out-{root}")
     if st.button("Review and export", icon=":material/content_copy:", disabled=not out):
         with messages.error_boundary():
-            plan = plan_conversion(checked.source, checked.report, Path(out).expanduser())
+            plan = plan_conversion(checked.source, checked.report, Path(out).expanduser(), checked.notes)
             _confirm("Export a fixed copy", str(plan), "Export", lambda: session.current().convert(plan))
     if (task := session.current().conversion) is not None:
         written = tasks.show(task, "conversion")
         if written is not None:
             st.success(f"Copy saved to {messages.code(str(written))}.", icon=":material/check_circle:")
-            copy = (written, checked.splitting)
+            copy = (written, checked.options.splitting)
             st.button("Validate the copy", icon=":material/fact_check:", on_click=_check_copy, args=copy)
 
 
 def _check_copy(folder: Path, splitting: Splitting) -> None:
     state.choose(DATASET, str(folder))
-    session.current().check_folder(folder, splitting, None)
+    session.current().check_folder(folder, ReadOptions(splitting))
 
 
 def _upload(connection: Connection, checked: CheckedDataset) -> None:
@@ -75,7 +76,7 @@ def _upload(connection: Connection, checked: CheckedDataset) -> None:
     if st.button("Review and upload", type="primary", icon=":material/upload:", disabled=not uri):
         with messages.error_boundary():
             order = order_upload(
-                checked.source, checked.report, uri, splitting=checked.splitting, overwrite=overwrite
+                checked.source, checked.report, uri, splitting=checked.options.splitting, overwrite=overwrite
             )
             plan = plan_upload(order, warnings=warnings_of(checked.report))
             _confirm(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,9 @@ from core.aws.execute import execute
 from core.aws.prefix import check_prefix
 from core.datasets.check import check, processors
 from core.datasets.convert import Conversion, convert
-from core.datasets.label_studio import merge
-from core.datasets.readers import is_label_studio_export, read_dataset
+from core.datasets.prepare import ReadOptions, prepared_dataset
 from core.datasets.report import LayoutReport
-from core.datasets.source import Dataset, Splitting
+from core.datasets.source import Dataset
 from core.datasets.temp_zip import ExtractedZip, TempFolder
 from core.plans.plan import Plan
 from pages.parts.state import Slot
@@ -29,37 +28,45 @@ from pages.parts.tasks import BackgroundTask, OnCount, start
 class CheckedDataset:
     """A dataset and its validation report.
 
-    source: None for a dataset in S3, whose images were not read.
-    home:   the temporary folder with an extracted ZIP or merged Label Studio masks; it is deleted with this object.
-    notes:  sentences on what was not checked, and on what was decided.
+    source:  None for a dataset in S3, whose images were not read.
+    options: how it was read.
+    home:    the temporary folder with an extracted ZIP or drawn masks; it is deleted with this object.
+    notes:   sentences on what was not checked, and on what was decided.
     """
 
     report: LayoutReport
     source: Dataset | None = None
-    splitting: Splitting = field(default_factory=Splitting)
+    options: ReadOptions = field(default_factory=ReadOptions)
     home: TempFolder | None = None
     notes: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
 class DatasetSession:
-    """The background tasks of the dataset that was selected last. uploaded: the plan that `upload` executes."""
+    """The background tasks of the dataset that was selected last.
+
+    uploaded: the plan that `upload` executes.
+    choose:   validates the dataset again with one of several masks or annotations.
+    """
 
     check: BackgroundTask[CheckedDataset] | None = None
     conversion: BackgroundTask[Path] | None = None
     upload: BackgroundTask[dict[str, Any]] | None = None
     uploaded: Plan | None = None
+    choose: Callable[[str], None] | None = None
 
-    def check_folder(self, path: Path, splitting: Splitting, classes: Path | None) -> None:
-        """Validate a folder or a ZIP file on the dashboard's machine. classes: a file with class names."""
+    def check_folder(self, path: Path, options: ReadOptions) -> None:
+        """Validate a folder or a ZIP file on the dashboard's machine."""
         if path.suffix.lower() == ".zip" and path.is_file():
-            self._begin(start("Validation", partial(_check_zip, path, None, splitting, classes)))
+            self._begin(start("Validation", partial(_check_zip, path, None, options)))
         else:
-            self._begin(start("Validation", partial(_check, path, splitting, classes, None)))
+            self._begin(start("Validation", partial(_check, path, options, None)))
+        self.choose = lambda name: self.check_folder(path, _with_choice(options, name))
 
-    def check_zip(self, name: str, data: bytes, splitting: Splitting, classes: Path | None) -> None:
+    def check_zip(self, name: str, data: bytes, options: ReadOptions) -> None:
         """Validate an uploaded ZIP file."""
-        self._begin(start("Validation", partial(_check_zip, Path(name), data, splitting, classes)))
+        self._begin(start("Validation", partial(_check_zip, Path(name), data, options)))
+        self.choose = lambda picked: self.check_zip(name, data, _with_choice(options, picked))
 
     def check_prefix(self, connection: Connection, uri: str) -> None:
         """Validate an S3 prefix in the layout of the four channels."""
@@ -97,7 +104,7 @@ class DatasetSession:
     def _begin(self, task: BackgroundTask[CheckedDataset]) -> None:
         if self.check is not None:
             self.check.stop.set()
-        self.check, self.conversion, self.upload, self.uploaded = task, None, None, None
+        self.check, self.conversion, self.upload, self.uploaded, self.choose = task, None, None, None, None
 
 
 DATASET, DATASET_ZIP = "dataset", "dataset_zip"
@@ -111,34 +118,34 @@ def current() -> DatasetSession:
     return SESSION.setdefault(DatasetSession)
 
 
-def _check_zip(
-    path: Path, data: bytes | None, splitting: Splitting, classes: Path | None, on_count: OnCount
-) -> CheckedDataset:
+def _with_choice(options: ReadOptions, name: str) -> ReadOptions:
+    return replace(options, choices=(*options.choices, name))
+
+
+def _check_zip(path: Path, data: bytes | None, options: ReadOptions, on_count: OnCount) -> CheckedDataset:
     """Extract and validate a ZIP file. data: its bytes, where it was uploaded; None: read it from the path."""
     home = ExtractedZip(path, data=data, on_progress=on_count)
     with home.named():
-        return _check(home.folder, splitting, classes, home, on_count)
+        return _check(home.folder, options, home, on_count)
 
 
 def _check(
-    folder: Path,
-    splitting: Splitting,
-    classes: Path | None,
-    extracted: ExtractedZip | None,
-    on_count: OnCount,
+    folder: Path, options: ReadOptions, extracted: ExtractedZip | None, on_count: OnCount
 ) -> CheckedDataset:
     """Validate a folder. extracted: the ZIP file that it is in, if any."""
     home: TempFolder | None = extracted
-    notes: tuple[str, ...] = ()
-    called = extracted.called if extracted else str(folder)
-    if folder.is_dir() and is_label_studio_export(folder):
+
+    def new_folder() -> Path:
+        nonlocal home
         home = home or TempFolder()
-        merged = home.path / "merged" / folder.name
-        notes = merge(folder, merged, on_count)
-        folder = merged
-    source = read_dataset(folder, splitting=splitting, classes=classes, called=called)
+        return home.path / "drawn"
+
+    called = extracted.called if extracted else str(folder)
+    source, notes = prepared_dataset(
+        folder, options, new_folder, _threads, called=called, on_progress=on_count
+    )
     with _threads() as executor:
-        return CheckedDataset(check(source, executor, on_progress=on_count), source, splitting, home, notes)
+        return CheckedDataset(check(source, executor, on_progress=on_count), source, options, home, notes)
 
 
 @contextmanager

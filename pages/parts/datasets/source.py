@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.aws.connection import Connection
+from core.datasets.prepare import ReadOptions
 from core.datasets.source import Splitting
 from core.errors import InputError
 from pages.parts import messages
@@ -36,24 +37,24 @@ def form(connection: Connection) -> None:
                 max_upload_size=MAX_ZIP_MB,
                 key=DATASET_ZIP,
             )
-        splitting, classes = _options()
+        options = _options()
         if st.button(
             "Validate", type="primary", icon=":material/fact_check:", disabled=not (location or uploaded)
         ):
             with messages.error_boundary():
                 if uploaded is not None:
-                    session.current().check_zip(uploaded.name, uploaded.getvalue(), splitting, classes)
+                    session.current().check_zip(uploaded.name, uploaded.getvalue(), options)
                 elif (location or "").startswith("s3://"):
                     session.current().check_prefix(connection, str(location).strip())
                 else:
-                    session.current().check_folder(_folder(str(location)), splitting, classes)
+                    session.current().check_folder(_folder(str(location)), options)
 
 
-def _options() -> tuple[Splitting, Path | None]:
-    """Draw the options for datasets that do not define their split or class names."""
+def _options() -> ReadOptions:
+    """Draw the options for datasets without a split or class names, or with shapes instead of masks."""
     with (
-        st.expander("Split and class names (optional)", icon=":material/tune:"),
-        st.grid(3, min_column_width=160),
+        st.expander("Split, class names and annotations (optional)", icon=":material/tune:"),
+        st.grid(4, min_column_width=160),
     ):
         share = st.number_input(
             "Validation split", 0.05, 0.95, 0.2, 0.05, help="Used where the dataset does not define a split."
@@ -64,7 +65,17 @@ def _options() -> tuple[Splitting, Path | None]:
             placeholder="/data/classes.txt",
             help="Overrides the dataset's own class names.",
         )
-    return Splitting(float(share), int(seed)), Path(names).expanduser() if names else None
+        ignored = st.selectbox(
+            "Pixels without a shape",
+            (False, True),
+            format_func=lambda ignored: "Ignored (255)" if ignored else "Class background",
+            help="For annotations such as polygons, which leave pixels without a class.",
+        )
+    return ReadOptions(
+        Splitting(float(share), int(seed)),
+        Path(names).expanduser() if names else None,
+        unlabeled="ignore" if ignored else "background",
+    )
 
 
 def _folder(text: str) -> Path:

@@ -90,6 +90,7 @@ def test_everything_fixable_is_fixed(voc: Path, tmp_path: Path, threads: Executo
         "renamed": {"ünser Dach": "_nser_Dach"},
         "left_out": [],
         "num_classes": 3,
+        "notes": [],
     }
     assert "Files renamed: 1: ünser Dach -> _nser_Dach" in str(plan)
     convert(plan, threads)

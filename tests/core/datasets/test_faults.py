@@ -497,9 +497,11 @@ def test_a_single_list_is_split_and_reported(voc: Path, checked: Checked) -> Non
 
 
 def test_every_rule_has_a_planted_fault() -> None:
-    """Every code in the table is planted by a test, except those about objects in S3."""
+    """Every code in the table is planted here or in a test of its own, except those about objects in S3."""
     planted = {code for plant in PLANTS for code in plant.found}
     planted |= {"label_map_backwards", "label_map_incomplete", "scale_with_255", "label_map_unreadable"}
+    planted |= {code for code in RULES if code.startswith(("annotation", "shape_"))}  # tests/.../annotations
+    planted |= {"layout_note", "split_left_out"}  # test_layouts.py
     assert RULES.keys() - planted == {"channel", "channel_unknown", "split_empty"}
 
 

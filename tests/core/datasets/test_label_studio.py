@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from core.datasets.label_studio import LabelStudioExportError, layers_in, merge
-from core.datasets.readers import is_label_studio_export, read_dataset
+from core.datasets.readers import read_dataset
 from core.errors import InputError
 from tests.support.dataset import digests, encoded, photo, write
 
@@ -127,17 +127,16 @@ def test_a_project_with_images_and_masks_is_recognized(export: Path) -> None:
     (export / "masks").mkdir()
     for path in export.glob("*.png"):
         path.rename(export / "masks" / path.name)
-    assert is_label_studio_export(export)
     with pytest.raises(LabelStudioExportError, match="dataset convert"):
         read_dataset(export)
 
 
 def test_other_folders_are_not_exports(voc: Path, tmp_path: Path) -> None:
     """A dataset in another layout, and any other folder, have no brush labels."""
-    assert not is_label_studio_export(voc)
-    assert not is_label_studio_export(tmp_path / "nowhere")
+    assert read_dataset(voc).kind == "pascal voc"
     write(tmp_path / "x/notes.txt", "x")
-    assert not is_label_studio_export(tmp_path / "x")
+    with pytest.raises(InputError, match="not a dataset in a supported layout"):
+        read_dataset(tmp_path / "x")
 
 
 def test_missing_files_are_reported(export: Path, tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_a_dataset_without_its_images_is_reported(voc: Path) -> None:
 def test_other_folders_are_reported_with_their_content(tmp_path: Path) -> None:
     """The error has the content of the folder and the supported layouts."""
     write(tmp_path / "notes.txt", "x")
-    with pytest.raises(InputError, match=r"contains notes\.txt.*JPEGImages"):
+    with pytest.raises(InputError, match=r"contains notes\.txt.*Pascal VOC"):
         read_dataset(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         read_dataset(tmp_path / "nowhere")
