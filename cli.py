@@ -56,6 +56,7 @@ app.add_typer(endpoints.endpoints, name="endpoints")
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(batch.batch, name="batch")
 app.add_typer(datasets.dataset, name="dataset")
+app.add_typer(datasets.dataset, name="datasets", hidden=True)  # plural like the other groups
 
 Palette = Literal["model", "voc", "jet", "safe"]
 

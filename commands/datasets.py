@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +21,7 @@ from commands.common import (
     CommandGroup,
     Debug,
     connected,
+    iso,
     print_json,
     print_table,
     progress,
@@ -28,14 +32,19 @@ from commands.common import (
 from commands.memory import limit_memory, memory_column
 from commands.plans import DryRun, Yes, confirmed
 from core.errors import SettingsError
+from core.settings import Settings
 from core.text import plural
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from core.datasets.history import DatasetRecord
     from core.datasets.prepare import ReadOptions
     from core.datasets.problems import DataProblem
     from core.datasets.report import LayoutReport
     from core.datasets.source import Dataset
     from core.datasets.upload_plan import UploadOrder
+    from core.training.job import TrainingJob
 
 SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
 """Where the sandbox stores a dataset by default."""
@@ -96,8 +105,8 @@ def check(
             report = _check_objects(place)
         else:
             options = _options(validation, seed, classes, annotations, unlabeled)
-            with _open_dataset(place, options) as (source, _):
-                report = _check_dataset(source)
+            with _open_dataset(place, options) as (source, _, executor):
+                report = _check_dataset(source, executor)
         if as_json:
             print_json(**report.to_dict())
         else:
@@ -127,18 +136,21 @@ def convert(
     """Write a fixed copy of a dataset, in the four channels of the algorithm. The dataset itself is not changed."""
     with (
         reporting(debug),
-        _open_dataset(place, _options(validation, seed, classes, annotations, unlabeled)) as (source, notes),
+        _open_dataset(place, _options(validation, seed, classes, annotations, unlabeled)) as (
+            source,
+            notes,
+            executor,
+        ),
     ):
-        from core.datasets.check import processes
         from core.datasets.convert import convert as carry_out_conversion
         from core.datasets.convert import plan_conversion
 
-        report = _check_dataset(source)
+        report = _check_dataset(source, executor)
         _say_problems(report)
         plan = plan_conversion(source, report, out or _default_output(Path(place)), notes)
         if not confirmed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
             return
-        with _counting("Writing") as on_count, processes() as executor:
+        with _counting("Writing") as on_count:
             carry_out_conversion(plan, executor, on_progress=on_count)
         if as_json:
             print_json(**plan.to_dict(), done=True)
@@ -172,13 +184,17 @@ def upload(
     """
     with (
         reporting(debug),
-        _open_dataset(place, _options(validation, seed, classes, annotations, unlabeled)) as (source, _),
+        _open_dataset(place, _options(validation, seed, classes, annotations, unlabeled)) as (
+            source,
+            _,
+            executor,
+        ),
     ):
         from core.datasets.source import Splitting
         from core.datasets.upload_plan import order_upload, warnings_of
         from core.plans.plan import plan_upload
 
-        report = _check_dataset(source)
+        report = _check_dataset(source, executor)
         _say_problems(report)
         with connected() as clients:
             from core.aws.execute import execute
@@ -192,6 +208,7 @@ def upload(
                 return
             with _counting("Uploading") as on_count:
                 outcome = execute(clients, plan, on_progress=lambda now: on_count(now.files, now.total))
+        _remember(report, source, order)
         sent = outcome.done[0].answer["Sent"]
         say(
             f"Uploaded {plural(sent, 'file')}; skipped {order.files - sent:,} that were already in S3, unchanged."
@@ -202,12 +219,81 @@ def upload(
             _print_training_values(order, report)
 
 
+@dataset.command("list")
+def list_datasets(*, as_json: AsJson = False, debug: Debug = False) -> None:
+    """List the datasets that were validated or uploaded: classes, size, when, and the jobs that used them."""
+    with reporting(debug):
+        from core.datasets.history import read_history
+
+        history = read_history(Settings.from_environ(os.environ).datasets_dir)
+        uploaded = any(record.uris for record in history.records)
+        jobs, notes = _training_jobs() if uploaded else ((), ())
+        for note in (*history.notes, *notes):
+            say(note)
+        if as_json:
+            print_json(
+                datasets=[_dataset_row(record, jobs) for record in history.records],
+                notes=[*history.notes, *notes],
+            )
+        elif history.records:
+            print_table("Datasets", [_list_row(record, jobs) for record in history.records])
+        else:
+            say("No dataset was validated yet. To validate one: segdeck dataset check DIR")
+
+
+def _training_jobs() -> tuple[tuple[TrainingJob, ...], tuple[str, ...]]:
+    """Return the training jobs, and notes on what could not be read."""
+    from core.errors import AwsError
+    from core.training.filters import JobFilter
+
+    try:
+        with connected() as clients:
+            from core.aws.training import all_jobs
+
+            listed = all_jobs(clients, JobFilter(only_segmentation=False))
+    except AwsError as error:
+        return (), (f"The jobs that used a dataset are unknown. {error}",)
+    more = () if listed.complete else (f"Only the newest {len(listed.jobs):,} training jobs were searched.",)
+    return listed.jobs, (*listed.notes, *more)
+
+
+def _dataset_row(record: DatasetRecord, jobs: tuple[TrainingJob, ...]) -> dict[str, Any]:
+    from core.datasets.history import jobs_using
+
+    return {**record.to_dict(), "jobs": list(jobs_using(record, jobs))}
+
+
+def _list_row(record: DatasetRecord, jobs: tuple[TrainingJob, ...]) -> dict[str, str]:
+    from core.datasets.history import jobs_using
+    from core.text import byte_size, listing
+
+    upload = record.uploads[0] if record.uploads else None
+    return {
+        "dataset": record.location,
+        "layout": record.kind,
+        "classes": f"{len(record.classes)}: {listing(record.classes)}" if record.classes else "unknown",
+        "training": f"{record.train:,}",
+        "validation": f"{record.validation:,}",
+        "size": byte_size(record.size) if record.size else "unknown",
+        "issues": f"{plural(record.errors, 'error')}, {plural(record.warnings, 'warning')}",
+        "validated": iso(record.validated_at) or "",
+        "uploaded to": f"{upload.uri} ({iso(upload.at)})" if upload else "",
+        "jobs": listing(jobs_using(record, jobs), 3),
+    }
+
+
 # Reading a dataset.
 
 
 @contextmanager
-def _open_dataset(place: str, options: ReadOptions) -> Iterator[tuple[Dataset, tuple[str, ...]]]:
-    """Yield a dataset and notes on how it was read; what is extracted or drawn is in a temporary folder."""
+def _open_dataset(place: str, options: ReadOptions) -> Iterator[tuple[Dataset, tuple[str, ...], Executor]]:
+    """Yield a dataset, notes on how it was read, and worker processes.
+
+    What is extracted or drawn is in a temporary folder.
+    """
+    from core.datasets.check import processes
+
+    limit_memory()
     path = Path(place).expanduser()
     with ExitStack() as opened:
         if path.suffix.lower() == ".zip" and path.is_file():
@@ -218,17 +304,17 @@ def _open_dataset(place: str, options: ReadOptions) -> Iterator[tuple[Dataset, t
             opened.enter_context(closing(extracted))
             opened.enter_context(extracted.named())
             path = extracted.folder
-        source, notes = _read(path, place, options, opened)
+        executor = opened.enter_context(processes())  # they start with the first work
+        source, notes = _read(path, place, options, opened, executor)
         for note in notes:
             say(note)
-        yield source, notes
+        yield source, notes, executor
 
 
 def _read(
-    folder: Path, place: str, options: ReadOptions, opened: ExitStack
+    folder: Path, place: str, options: ReadOptions, opened: ExitStack, executor: Executor
 ) -> tuple[Dataset, tuple[str, ...]]:
     """Read a dataset; annotations are drawn into a temporary folder. opened: closes it."""
-    from core.datasets.check import processes
     from core.datasets.prepare import prepared_dataset
     from core.datasets.temp_zip import TempFolder
 
@@ -237,7 +323,7 @@ def _read(
 
     called = str(Path(place).expanduser())
     with _counting("Drawing masks") as on_count:
-        return prepared_dataset(folder, options, new_folder, processes, called=called, on_progress=on_count)
+        return prepared_dataset(folder, options, new_folder, executor, called=called, on_progress=on_count)
 
 
 def _options(
@@ -253,12 +339,28 @@ def _options(
     return ReadOptions(Splitting(validation, seed), classes, tuple(annotations or ()), unlabeled)
 
 
-def _check_dataset(source: Dataset) -> LayoutReport:
+def _check_dataset(source: Dataset, executor: Executor) -> LayoutReport:
     from core.datasets.check import check as check_all
-    from core.datasets.check import processes
 
-    with _counting("Checking") as on_count, processes() as executor:
-        return check_all(source, executor, on_progress=on_count)
+    with _counting("Checking") as on_count:
+        report = check_all(source, executor, on_progress=on_count)
+    _remember(report, source)
+    return report
+
+
+def _remember(report: LayoutReport, source: Dataset | None, upload: UploadOrder | None = None) -> None:
+    """Add a dataset to the list of `datasets list`; a list that cannot be written is reported, and not an error."""
+    from core.datasets.history import UploadRecord, record_of, remember
+    from core.errors import InputError
+
+    now = datetime.now(UTC)
+    record = record_of(report, source, now)
+    if upload is not None:
+        record = replace(record, uploads=(UploadRecord(upload.uri, now, upload.files, upload.size),))
+    try:
+        remember(Settings.from_environ(os.environ).datasets_dir, record)
+    except InputError as error:
+        say(f"Note: {error}")
 
 
 def _check_objects(uri: str) -> LayoutReport:
@@ -269,6 +371,7 @@ def _check_objects(uri: str) -> LayoutReport:
         report, notes = check_prefix(clients, uri)
     for note in notes:
         say(note)
+    _remember(report, None)
     return report
 
 

@@ -50,8 +50,8 @@ VARIABLES = (
     Variable("SEGDECK_SANDBOX_DIR", "The sandbox's folder: buckets, endpoints and logs.", ".sandbox"),
     Variable(
         "SEGDECK_STATE_DIR",
-        "Segdeck's own folder: changes in progress, uploaded models, and predictions for the 20 most recently "
-        "evaluated endpoints or endpoint pairs.",
+        "Segdeck's own folder: changes in progress, uploaded models, the list of datasets, and predictions for the "
+        "20 most recently evaluated endpoints or endpoint pairs.",
         ".segdeck",
     ),
     Variable(
@@ -122,6 +122,11 @@ class Settings:
         if self.mode == "aws":
             parts = ["aws", self.aws_url or "", self.profile or "", self.region or ""]
         return self.state_dir / re.sub(r"[^\w.-]+", "_", "-".join(filter(None, parts)))
+
+    @property
+    def datasets_dir(self) -> Path:
+        """Return the folder of the list of datasets, one per account like the journal: it has S3 prefixes."""
+        return self.state_dir / "datasets" / self.journal_dir.name
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:

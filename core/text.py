@@ -38,6 +38,15 @@ def listing(
     return separator.join(texts[:most]) + (f" and {more:{grouping}} more" if more > 0 else "")
 
 
+def byte_size(size: float) -> str:
+    """Return bytes in the largest decimal unit: `512 bytes`, `48 kB`, `1.2 MB` or `3.4 GB`."""
+    if size < 1e3:
+        return plural(int(size), "byte")
+    if size < 1e6:
+        return f"{size / 1e3:.0f} kB"
+    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
+
+
 def percent(share: float | None) -> str:
     """Return a fraction as a percentage with one decimal, `12.5%`; a dash for None and NaN."""
     return DASH if share is None or math.isnan(share) else f"{share:.1%}"

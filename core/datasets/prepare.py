@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -40,7 +39,7 @@ def prepared_dataset(
     folder: Path,
     options: ReadOptions,
     new_folder: Callable[[], Path],
-    executor: Callable[[], AbstractContextManager[Executor]],
+    executor: Executor,
     *,
     called: str = "",
     on_progress: OnProgress | None = None,
@@ -70,16 +69,15 @@ def prepared_dataset(
         annotations = read_annotations(error.root, error.kind, error.choices)
         error.choices.check()
         into = new_folder() / folder.name
-        with executor() as pool:
-            drawn = draw_annotations(
-                error.root,
-                annotations,
-                into,
-                pool,
-                unlabeled=options.unlabeled,
-                class_file=options.classes,
-                on_progress=on_progress,
-            )
+        drawn = draw_annotations(
+            error.root,
+            annotations,
+            into,
+            executor,
+            unlabeled=options.unlabeled,
+            class_file=options.classes,
+            on_progress=on_progress,
+        )
         source = read_dataset(into, splitting=options.splitting, called=shown)
         problems = (*source.problems, *drawn.problems)
         return replace(source, kind=error.kind, problems=problems), drawn.notes

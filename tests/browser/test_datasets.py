@@ -26,9 +26,14 @@ def address(
     aws_environ: dict[str, str],
     make_client: Callable[..., Any],
     streamlit_server: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> str:
+    state = str(tmp_path_factory.mktemp("state"))
     make_client(sandbox_server, "s3").create_bucket(Bucket=BUCKET)
-    return streamlit_server(APP, {**aws_environ, "SEGDECK_MODE": "aws"}) + "/datasets"
+    return (
+        streamlit_server(APP, {**aws_environ, "SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state})
+        + "/datasets"
+    )
 
 
 def test_from_a_folder_to_the_launch_form(

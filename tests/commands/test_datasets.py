@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,23 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import cli
+from core.training.channels import data_channels
 from sandbox.server import Sandbox
+from tests.support.dashboard import put_data, start_job
 from tests.support.dataset import CAMVID, digests, ids, indexed, make_brushed, make_voc, photo, write
+from tests.support.tool_formats import FORMATS, make_scenes
 
 BUCKET = "cli-datasets"
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(aws_environ: dict[str, str]) -> Run:
+def run(aws_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Return a function: run("check", ...) invokes `dataset` in mode aws against the test's sandbox."""
+    state = str(tmp_path_factory.mktemp("state"))
 
     def invoke(*arguments: object) -> Result:
-        environ = {"SEGDECK_MODE": "aws", **aws_environ}
+        environ = {"SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state, **aws_environ}
         return CliRunner().invoke(cli.app, ["dataset", *map(str, arguments)], env=environ)
 
     return invoke
@@ -36,6 +41,13 @@ def s3(sandbox_server: Sandbox, make_client: Any) -> Any:
     made = make_client(sandbox_server, "s3")
     made.create_bucket(Bucket=BUCKET)
     return made
+
+
+@pytest.fixture
+def start(s3: Any, make_client: Any, sandbox_server: Sandbox) -> Callable[..., str]:
+    """Return a function: start(name, channels=...) starts a training job."""
+    put_data(s3)
+    return partial(start_job, make_client(sandbox_server, "sagemaker"))
 
 
 @pytest.fixture
@@ -157,6 +169,53 @@ def test_an_upload_feeds_a_training_job(run: Run, voc: Path, s3: Any, aws_enviro
     assert planned.exit_code == 0, planned.stderr
     values = json.loads(planned.stdout)["steps"][0]["params"]["HyperParameters"]
     assert values["num_training_samples"] == "6"
+
+
+def test_validated_and_uploaded_datasets_are_listed(
+    run: Run, voc: Path, start: Callable[..., str], tmp_path: Path
+) -> None:
+    """`datasets list` has classes, size, times, the S3 prefix and the jobs that used it; both names of it work."""
+    assert "No dataset was validated yet" in run("list").stderr
+    write(tmp_path / "bad/images/a.jpg", photo(1))
+    write(tmp_path / "bad/masks/b.png", indexed(ids(0)))
+    assert run("check", tmp_path / "bad").exit_code == 1
+    to = f"s3://{BUCKET}/listed/"
+    assert run("upload", voc, "--to", to, "--yes").exit_code == 0
+    start("listed-job", channels=data_channels(to))
+    start("other-job", channels=data_channels(f"s3://{BUCKET}/listed-too/"))
+    listed = run("list", "--json")
+    assert listed.exit_code == 0, listed.stderr
+    good, bad = json.loads(listed.stdout)["datasets"]
+    size = sum(path.stat().st_size for path in voc.glob("*/*.*g"))
+    assert (good["location"], good["classes"], good["size"]) == (str(voc), ["ground", "roof", "tree"], size)
+    assert (good["train"], good["validation"], good["errors"]) == (6, 2, 0)
+    assert [upload["uri"] for upload in good["uploads"]] == [to]
+    assert good["jobs"] == ["listed-job"]
+    assert (bad["location"], bad["uploads"], bad["jobs"]) == (str(tmp_path / "bad"), [], [])
+    assert bad["errors"] > 0
+    table = run("list").stdout
+    for text in ("3: ground, roof, tree", to, "listed-job", "pascal voc"):
+        assert text in table
+
+
+def test_annotations_are_drawn_and_converted(run: Run, tmp_path: Path) -> None:
+    """Annotations of a tool are drawn for a check; the plan of the copy has what was decided; a question is one."""
+    FORMATS["coco_polygons"](tmp_path / "coco", make_scenes(2))
+    made = run(
+        "convert", tmp_path / "coco", "--unlabeled", "ignore", "--out", tmp_path / "out", "--yes", "--json"
+    )
+    assert made.exit_code == 0, made.stderr
+    assert "Pixels without a shape are ignored (255)." in made.stderr
+    plan = json.loads(made.stdout)
+    assert (plan["num_classes"], plan["pairs"]) == (3, {"train": 4, "validation": 2})
+    assert any(note.startswith("The category ids 3 to 90 became class ids") for note in plan["notes"])
+    FORMATS["labelme"](tmp_path / "coco", make_scenes(2))
+    asked = run("check", tmp_path / "coco")
+    assert asked.exit_code == 1
+    assert "--annotations coco" in asked.stderr
+    checked = run("check", tmp_path / "coco", "--annotations", "labelme")
+    assert checked.exit_code == 0, checked.stderr
+    assert f"labelme: {tmp_path / 'coco'}" in checked.stdout
 
 
 def test_an_upload_with_errors_is_refused(run: Run, voc: Path, s3: Any) -> None:

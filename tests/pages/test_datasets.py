@@ -14,12 +14,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.datasets.convert import plan_conversion
+from core.datasets.source import Splitting
 from core.datasets.upload_plan import order_upload
 from core.plans.plan import plan_upload
+from core.training.channels import data_channels
 from pages.parts.tasks import start
 from sandbox.server import Sandbox
-from tests.support.dashboard import button, connection_of, open_page, plain_texts
+from tests.support.dashboard import button, connection_of, open_page, plain_texts, put_data, start_job
 from tests.support.dataset import digests, ids, indexed, make_brushed, make_voc, photo, write
+from tests.support.tool_formats import FORMATS, make_scenes
 
 BUCKET = "page-datasets"
 OpenPage = Callable[..., AppTest]
@@ -39,12 +42,16 @@ def voc(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def dataset_page(
-    sandbox_server: Sandbox, aws_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    sandbox_server: Sandbox,
+    aws_environ: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., AppTest]:
     """page(**query) -> the page after its first run."""
+    state = {"SEGDECK_STATE_DIR": str(tmp_path_factory.mktemp("state"))}
 
     def start(name: str = "datasets", **query: str) -> AppTest:
-        for variable, value in {**aws_environ, "SEGDECK_MODE": "aws"}.items():
+        for variable, value in {**aws_environ, **state, "SEGDECK_MODE": "aws"}.items():
             monkeypatch.setenv(variable, value)
         return open_page(name, sandbox_server, **query)
 
@@ -140,6 +147,52 @@ def test_brush_labels_are_merged(dataset_page: OpenPage, tmp_path: Path) -> None
     )
     assert str(root) in everything(app)
     assert field(app, "New folder").value.endswith("/brushed-channels")
+
+
+def test_annotations_are_drawn(dataset_page: OpenPage, tmp_path: Path) -> None:
+    """Annotations of a tool become masks, with what was decided, and their issues filter the pairs."""
+    root = tmp_path / "coco"
+    FORMATS["coco_polygons"](root, make_scenes(3))
+    app = checked(dataset_page(), root, "Fixed copy")
+    assert not app.exception
+    assert "Pixels without a shape became background, class 0." in everything(app)
+    assert "6 of 6 pairs" in everything(app)
+    assert "shape_overlap" in next(box for box in app.selectbox if box.label == "Issue").options
+
+
+def test_a_dataset_that_can_be_read_in_several_ways_is_a_question(
+    dataset_page: OpenPage, tmp_path: Path
+) -> None:
+    """The page asks which annotations to use; a click on one validates the dataset with it."""
+    for name in ("coco_polygons", "labelme"):
+        FORMATS[name](tmp_path / "both", make_scenes(3))
+    app = checked(dataset_page(), tmp_path / "both", "Which annotations?")
+    assert "has annotations in several formats." in everything(app)
+    button(app, "labelme").click().run()
+    until(app, "Fixed copy")
+    assert "Drew 36 shapes of labelme JSON on 6 images" in everything(app)
+
+
+def test_datasets_are_listed(
+    dataset_page: OpenPage, voc: Path, s3: Any, sandbox_server: Sandbox, make_client: Callable[..., Any]
+) -> None:
+    """The page lists what was validated and uploaded, with the jobs that used it, and opens it again."""
+    app = checked(dataset_page(), voc, "No issues found.")
+    current = app.session_state["datasets.session"]
+    uri = f"s3://{BUCKET}/listed/"
+    order = order_upload(current.check.result.source, current.check.result.report, uri, splitting=Splitting())
+    current.carry_out(connection_of(sandbox_server), plan_upload(order))
+    until(app, "17 files in S3, all verified.")
+    put_data(s3)
+    start_job(make_client(sandbox_server, "sagemaker"), "page-listed", channels=data_channels(uri))
+    button(app, "All datasets").click().run()
+    until(app, "Your datasets")
+    (row,) = app.dataframe[0].value.to_dict("records")
+    assert (row["dataset"], row["classes"], row["uri"]) == (str(voc), "3: ground, roof, tree", uri)
+    assert (row["train"], row["validation"], row["issues"], row["kind"]) == (6, 2, "none", "pascal voc")
+    assert row["jobs"] == ["page-listed"]
+    assert row["size"] == sum(path.stat().st_size for path in voc.glob("*/*.*g"))
+    assert not app.exception
 
 
 def test_a_copy_is_exported_after_confirmation(dataset_page: OpenPage, voc: Path, tmp_path: Path) -> None:

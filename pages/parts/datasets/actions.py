@@ -99,6 +99,8 @@ def _upload_result(report: LayoutReport) -> None:
             f"**{plural(result['Files'], 'file')} in S3, all verified.** {result['Sent']:,} uploaded in this run.",
             icon=":material/check_circle:",
         )
+        if result.get("Note"):
+            st.warning(messages.plain(result["Note"]), icon=":material/info:")
         _launch_link(report, current.uploaded.target)
 
 

@@ -15,11 +15,14 @@ from core.aws.execute import execute
 from core.aws.prefix import check_prefix
 from core.datasets.check import check, processors
 from core.datasets.convert import Conversion, convert
+from core.datasets.history import DatasetRecord, UploadRecord, record_of, remember
 from core.datasets.prepare import ReadOptions, prepared_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Dataset
 from core.datasets.temp_zip import ExtractedZip, TempFolder
+from core.errors import InputError
 from core.plans.plan import Plan
+from pages.parts import backend, formatting, state
 from pages.parts.state import Slot
 from pages.parts.tasks import BackgroundTask, OnCount, start
 
@@ -58,14 +61,14 @@ class DatasetSession:
     def check_folder(self, path: Path, options: ReadOptions) -> None:
         """Validate a folder or a ZIP file on the dashboard's machine."""
         if path.suffix.lower() == ".zip" and path.is_file():
-            self._begin(start("Validation", partial(_check_zip, path, None, options)))
+            self._begin(_listed("Validation", partial(_check_zip, path, None, options)))
         else:
-            self._begin(start("Validation", partial(_check, path, options, None)))
+            self._begin(_listed("Validation", partial(_check, path, options, None)))
         self.choose = lambda name: self.check_folder(path, _with_choice(options, name))
 
     def check_zip(self, name: str, data: bytes, options: ReadOptions) -> None:
         """Validate an uploaded ZIP file."""
-        self._begin(start("Validation", partial(_check_zip, Path(name), data, options)))
+        self._begin(_listed("Validation", partial(_check_zip, Path(name), data, options)))
         self.choose = lambda picked: self.check_zip(name, data, _with_choice(options, picked))
 
     def check_prefix(self, connection: Connection, uri: str) -> None:
@@ -75,7 +78,14 @@ class DatasetSession:
             report, notes = check_prefix(clients(connection), uri)
             return CheckedDataset(report, notes=notes)
 
-        self._begin(start("Listing", work))
+        self._begin(_listed("Listing", work))
+
+    def close(self) -> None:
+        """Leave the dataset, so that the page shows the list again."""
+        if self.check is not None:
+            self.check.stop.set()
+        self.check, self.conversion, self.upload, self.uploaded, self.choose = None, None, None, None, None
+        state.choose(DATASET, "")
 
     def convert(self, plan: Conversion) -> None:
         """Export a fixed copy."""
@@ -90,13 +100,22 @@ class DatasetSession:
     def carry_out(self, connection: Connection, plan: Plan) -> None:
         """Execute the plan of an upload."""
 
+        checked = self.check.result if self.check is not None else None
+        folder = backend.settings().datasets_dir
+
         def work(on_count: OnCount) -> dict[str, Any]:
             outcome = execute(
                 clients(connection),
                 plan,
                 on_progress=lambda progress: on_count(progress.files, progress.total),
             )
-            return dict(outcome.done[0].answer)
+            answer = dict(outcome.done[0].answer)
+            if checked is not None:
+                now = formatting.now()
+                upload = UploadRecord(plan.target, now, answer["Files"], answer["Bytes"])
+                record = record_of(checked.report, checked.source, now)
+                answer["Note"] = _remember(folder, replace(record, uploads=(upload,)))
+            return answer
 
         self.uploaded = plan
         self.upload = start("Upload", work)
@@ -116,6 +135,27 @@ SESSION: Slot[DatasetSession] = Slot("datasets.session")
 def current() -> DatasetSession:
     """Return the dataset session of this browser tab."""
     return SESSION.setdefault(DatasetSession)
+
+
+def _listed(title: str, work: Callable[[OnCount], CheckedDataset]) -> BackgroundTask[CheckedDataset]:
+    """Start a validation that adds the dataset to the list of datasets."""
+    folder = backend.settings().datasets_dir
+
+    def then_listed(on_count: OnCount) -> CheckedDataset:
+        checked = work(on_count)
+        note = _remember(folder, record_of(checked.report, checked.source, formatting.now()))
+        return replace(checked, notes=(*checked.notes, note)) if note else checked
+
+    return start(title, then_listed)
+
+
+def _remember(folder: Path, record: DatasetRecord) -> str:
+    """Add a dataset to the list; return why it cannot be added, else an empty text."""
+    try:
+        remember(folder, record)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _with_choice(options: ReadOptions, name: str) -> ReadOptions:
@@ -141,10 +181,10 @@ def _check(
         return home.path / "drawn"
 
     called = extracted.called if extracted else str(folder)
-    source, notes = prepared_dataset(
-        folder, options, new_folder, _threads, called=called, on_progress=on_count
-    )
     with _threads() as executor:
+        source, notes = prepared_dataset(
+            folder, options, new_folder, executor, called=called, on_progress=on_count
+        )
         return CheckedDataset(check(source, executor, on_progress=on_count), source, options, home, notes)
 
 

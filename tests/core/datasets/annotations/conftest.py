@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +52,6 @@ def draw(threads: Executor, tmp_path: Path) -> Draw:
         def new_folder() -> Path:
             return tmp_path / f"drawn-{len(list(tmp_path.glob('drawn-*')))}"
 
-        return Drawn(
-            *prepared_dataset(folder, ReadOptions(**options), new_folder, lambda: nullcontext(threads))
-        )
+        return Drawn(*prepared_dataset(folder, ReadOptions(**options), new_folder, threads))
 
     return make

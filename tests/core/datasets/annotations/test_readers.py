@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -403,4 +402,4 @@ def test_a_read_only_destination_is_reported(tmp_path: Path, threads: Executor) 
     with pytest.raises(
         InputError, match=r"masks of .*coco cannot be written to .*file/coco\. Not a directory"
     ):
-        prepared_dataset(root, ReadOptions(), lambda: tmp_path / "file", lambda: nullcontext(threads))
+        prepared_dataset(root, ReadOptions(), lambda: tmp_path / "file", threads)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +42,7 @@ def channels(threads: Executor, tmp_path: Path) -> Channels:
     """channels(folder) -> the folder with its four channels, as `dataset convert` writes it."""
 
     def make(folder: Path) -> Path:
-        source, notes = prepared_dataset(
-            folder, ReadOptions(), lambda: tmp_path / "drawn", lambda: nullcontext(threads)
-        )
+        source, notes = prepared_dataset(folder, ReadOptions(), lambda: tmp_path / "drawn", threads)
         report = check(source, threads)
         plan = plan_conversion(source, report, tmp_path / "channels", notes)
         assert not plan.left_out
