@@ -188,7 +188,8 @@ def test_datasets_are_listed(
     button(app, "All datasets").click().run()
     until(app, "Your datasets")
     (row,) = app.dataframe[0].value.to_dict("records")
-    assert (row["dataset"], row["classes"], row["uri"]) == (str(voc), "3: ground, roof, tree", uri)
+    assert (row["dataset"], row["location"], row["uri"]) == ("voc", str(voc), uri)
+    assert row["classes"] == "3: ground, roof, tree"
     assert (row["train"], row["validation"], row["issues"], row["kind"]) == (6, 2, "none", "pascal voc")
     assert row["jobs"] == ["page-listed"]
     assert row["size"] == sum(path.stat().st_size for path in voc.glob("*/*.*g"))

@@ -14,10 +14,10 @@ from core.datasets.history import DatasetRecord, forget, jobs_using, read_histor
 from core.datasets.prepare import ReadOptions
 from core.errors import CoreError
 from core.local_files import reason
-from core.text import listing, plural
+from core.text import byte_size, listing, plural
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts import backend, cached, elements, links, messages, state
+from pages.parts import backend, cached, elements, formatting, links, messages, state
 from pages.parts.datasets import session
 from pages.parts.datasets.session import DATASET
 from pages.parts.shared_cache import PendingError
@@ -82,7 +82,7 @@ def _frame(records: Sequence[DatasetRecord], jobs: Sequence[TrainingJob]) -> pd.
         upload = record.uploads[0] if record.uploads else None
         rows.append(
             {
-                "dataset": record.location,
+                "dataset": _name(record.location),
                 "classes": f"{len(record.classes)}: {listing(record.classes)}" if record.classes else None,
                 "train": record.train,
                 "validation": record.validation,
@@ -90,8 +90,9 @@ def _frame(records: Sequence[DatasetRecord], jobs: Sequence[TrainingJob]) -> pd.
                 "issues": _issues(record),
                 "validated": record.validated_at,
                 "uploaded": upload.at if upload else None,
-                "uri": upload.uri if upload else None,
                 "jobs": list(jobs_using(record, jobs)),
+                "uri": upload.uri if upload else None,
+                "location": record.location,
                 "kind": record.kind,
             }
         )
@@ -99,6 +100,11 @@ def _frame(records: Sequence[DatasetRecord], jobs: Sequence[TrainingJob]) -> pd.
     frame["uploaded"] = pd.to_datetime(frame["uploaded"], utc=True)
     frame["size"] = frame["size"].astype("Float64")
     return frame
+
+
+def _name(location: str) -> str:
+    """Return the last part of a path or S3 prefix."""
+    return location.rstrip("/").replace("\\", "/").rpartition("/")[2] or location
 
 
 def _issues(record: DatasetRecord) -> str:
@@ -113,16 +119,17 @@ def _issues(record: DatasetRecord) -> str:
 def _columns() -> dict[str, object]:
     column = st.column_config
     return {
-        "dataset": column.TextColumn("Dataset", width=260),
-        "classes": column.TextColumn("Classes", width=190),
+        "dataset": column.TextColumn("Dataset", width=150),
+        "classes": column.TextColumn("Classes", width=160),
         "train": column.NumberColumn("Training", format="localized", width=75),
         "validation": column.NumberColumn("Validation", format="localized", width=80),
         "size": column.NumberColumn("Size", format="bytes", width=80),
-        "issues": column.TextColumn("Issues", width=120),
-        "validated": column.DatetimeColumn("Validated", format="distance", width=110),
-        "uploaded": column.DatetimeColumn("Uploaded", format="distance", width=110),
+        "issues": column.TextColumn("Issues", width=100),
+        "validated": column.DatetimeColumn("Validated", format="distance", width=125),
+        "uploaded": column.DatetimeColumn("Uploaded", format="distance", width=125),
+        "jobs": column.ListColumn("Training jobs", width=140),
         "uri": column.TextColumn("Uploaded to", width=240),
-        "jobs": column.ListColumn("Training jobs", width=160),
+        "location": column.TextColumn("Location", width=300),
         "kind": column.TextColumn("Layout", width=110),
     }
 
@@ -131,6 +138,11 @@ def _selected(folder: Path, record: DatasetRecord, jobs: Sequence[TrainingJob]) 
     """Draw the actions on a dataset, and links to the jobs that used it."""
     with st.container(border=True):
         st.markdown(f"**{messages.plain(record.location)}**")
+        for upload in record.uploads[:1]:
+            copied = (
+                f"{plural(upload.files, 'file')}, {byte_size(upload.size)}, {formatting.moment(upload.at)}"
+            )
+            st.caption(f"Uploaded to {messages.plain(upload.uri)}: {copied}")
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "Validate again",
