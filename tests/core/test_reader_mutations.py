@@ -25,13 +25,17 @@ import pytest
 from PIL import Image
 
 from core.artifacts.artifact import inspect_artifact
+from core.datasets.annotations.detection import read_annotations
+from core.datasets.annotations.drawing import class_table
+from core.datasets.annotations.raster import draw
+from core.datasets.choices import Choices
 from core.datasets.ground_truth import read_manifest
 from core.datasets.label_map import read_label_map
 from core.datasets.label_studio import merge
 from core.datasets.masks import Colors, read_mask
 from core.datasets.names import read_names
 from core.datasets.unzip import extract as unpack_zip
-from core.errors import CoreError
+from core.errors import CoreError, InputError
 from core.evaluation.pairs import names_in_list
 from core.evaluation.store import HEAD, LINES, ImageScore, PredictionStore
 from core.imaging.classes import Classes
@@ -43,6 +47,8 @@ from sandbox.common.archive import unpack as unpack_model
 from tests.support.artifacts import archive, aws_files
 from tests.support.damage import damaged, damaged_json
 from tests.support.dataset import COLORS, encoded, ids, indexed, make_brushed, painted, photo
+from tests.support.tool_formats import FORMATS, make_scenes
+from tests.support.tool_formats import SIZE as SCENE_SIZE
 
 RUNS = int(os.environ.get("SEGDECK_FUZZ_RUNS", "300"))
 MAX_SECONDS = 20.0
@@ -354,3 +360,40 @@ def test_lists() -> None:
             raise CoreError("Counted.", why="So that both kinds of outcome occur.")
 
     run("list", read, damage)
+
+
+ANNOTATIONS = {
+    "coco_polygons": "annotations/instances_train2017.json",
+    "coco_runs": "annotations/instances_train2017.json",
+    "labelme": "json/scene_0.json",
+    "cvat": "annotations.xml",
+    "yolo": "train/labels/scene_0.txt",
+    "supervisely": "train/ann/scene_0.jpg.json",
+}
+"""Format -> the file that is damaged."""
+
+
+@pytest.mark.parametrize("name", ANNOTATIONS)
+def test_annotations(name: str, tmp_path: Path) -> None:
+    """Damaged annotations are an InputError, or are drawn with what is left out named; nothing else is raised."""
+    scenes = make_scenes(1)
+    one_file_per_image = name in ("labelme", "supervisely")
+    FORMATS[name](tmp_path, scenes[:1] if one_file_per_image else [scenes[0], scenes[-1]])
+    path = tmp_path / ANNOTATIONS[name]
+    good = path.read_bytes()
+    kind = name.partition("_")[0]
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        annotations = read_annotations(tmp_path, kind, Choices())  # type: ignore[arg-type]
+        if not annotations.images:
+            raise InputError("Nothing is left.", why=str(annotations.problems[:1]))
+        table = class_table(tmp_path, annotations, "background", None)
+        for image in annotations.images:
+            drawing = draw(image.regions, table.ids, SCENE_SIZE, table.rest)
+            assert drawing.ids.shape == SCENE_SIZE[::-1]
+
+    if path.suffix == ".json":
+        run(f"annotations {name}", read, json_of(json.loads(good)))
+    else:
+        run(f"annotations {name}", read, bytes_of(good))

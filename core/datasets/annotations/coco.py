@@ -17,10 +17,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.datasets.annotations.files import (
-    TEST,
     ImageIndex,
     NamedSplit,
     image_or_problem,
@@ -28,8 +27,9 @@ from core.datasets.annotations.files import (
     number,
     read_json,
     rows,
+    split_rule,
+    unused_images,
     whole,
-    without_images,
 )
 from core.datasets.annotations.model import AnnotatedImage, Annotations, Polygon, Region, Runs, Shape
 from core.datasets.choices import Choices
@@ -56,29 +56,27 @@ def read_coco(root: Path, paths: Sequence[str], choices: Choices) -> Annotations
     """Read the COCO files below a folder. Raises InputError, ChoiceNeededError."""
     files = _chosen([_read(root, path) for path in paths], choices)
     index = ImageIndex(root)
-    known = all(file.split for file in files) and len({file.split for file in files} - {TEST}) > 1
-    notes, problems = [], []
+    rule = split_rule(file.split for file in files)
+    notes, problems = [*rule.notes], []
     images: dict[str, AnnotatedImage] = {}
+    tests: list[str] = []
     for file in files:
-        if known and file.split == TEST:
+        if rule.leaves_out(file.split):
             notes.append(f"{plural(len(file.images), 'image')} for testing left out: {file.path}.")
+            tests += [
+                path for row in file.images for path in index.find(str(row.get("file_name")), file.path)
+            ]
             continue
         for row in file.images:
             name = str(row.get("file_name", ""))
             path, missing = image_or_problem(index, name, file.path)
             problems += missing
             if path:
-                image = _image(row, path, file, known=known)
+                image = _image(row, path, file, rule.split(file.split))
                 problems += _twice(images.get(path), image)
                 images[path] = _joined(images.get(path), image)
     labels, renumbered = _labels(files)
-    unused = without_images(index.paths, list(images))
-    if unused and not known:
-        problems += [
-            problem("annotation_unused_image", path, "No annotation file names it.") for path in unused
-        ]
-    if not known and len(files) > 1:
-        notes.append("The files do not name training and validation, so the split is random.")
+    problems += unused_images(index.paths, [*images, *tests], rule)
     return Annotations(
         "coco",
         tuple(images.values()),
@@ -149,7 +147,9 @@ def _labels(files: Iterable[_File]) -> tuple[tuple[str, ...], list[str]]:
     return tuple(labels), [note]
 
 
-def _image(row: dict[str, Any], path: str, file: _File, *, known: bool) -> AnnotatedImage:
+def _image(
+    row: dict[str, Any], path: str, file: _File, split: Literal["train", "validation", ""]
+) -> AnnotatedImage:
     regions: list[Region] = []
     crowds: list[Region] = []
     left_out: list[str] = []
@@ -167,7 +167,6 @@ def _image(row: dict[str, Any], path: str, file: _File, *, known: bool) -> Annot
         left_out += [f"{label}: a part with fewer than 3 points"] * parts
         (crowds if annotation.get("iscrowd") else regions).append(Region(label, shape))
     notes = (f"{plural(len(crowds), 'crowd')} drawn below the other shapes",) if crowds else ()
-    split = file.split if known and file.split != TEST else ""
     size = whole(row.get("width")), whole(row.get("height"))
     return AnnotatedImage(path, file.path, split, size, (*crowds, *regions), tuple(left_out), notes)
 

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Literal
 
 from core.datasets.annotations.files import (
     COPY,
-    TEST,
     ImageIndex,
     NamedSplit,
     image_or_problem,
     named_split,
-    without_images,
+    split_rule,
+    unused_images,
 )
 from core.datasets.annotations.model import (
     AnnotatedImage,
@@ -50,6 +50,7 @@ from core.text import plural
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element  # the type alone; defusedxml parses
 
+MAX_DIGITS = 9
 NOT_AREAS = {
     "polyline": "a line",
     "points": "points",
@@ -73,8 +74,11 @@ def read_cvat(root: Path, paths: Sequence[str]) -> Annotations:
     colors: dict[str, Color] = {}
     labels: dict[str, None] = {}
     documents = [(path, _parse(root, path)) for path in paths]
-    splits = {_split(element, path) for path, document in documents for element in document.iter("image")}
-    known = splits >= {"train", "validation"} and "" not in splits
+    rule = split_rule(
+        _split(element, path) for path, document in documents for element in document.iter("image")
+    )
+    notes += rule.notes
+    left_out: list[str] = []
     for path, document in documents:
         for element in document.findall("./meta//labels/label"):
             name = (element.findtext("name") or "").strip()
@@ -84,26 +88,23 @@ def read_cvat(root: Path, paths: Sequence[str]) -> Annotations:
                 colors[name] = color
         tests = 0
         for element in document.iter("image"):
-            split = _split(element, path) if known else ""
-            if split == TEST:
+            named, name = _split(element, path), element.get("name", "")
+            if rule.leaves_out(named):
                 tests += 1
+                left_out += index.find(name, path)
                 continue
-            found, missing = image_or_problem(index, element.get("name", ""), path)
+            found, missing = image_or_problem(index, name, path)
             problems += missing
             if found in images:
                 message = f"It is in {images[found].file} and in {path}; the first entry is used."
                 problems.append(problem("annotation_note", found, message))
             elif found:
-                images[found] = _image(element, found, path, split)
+                images[found] = _image(element, found, path, rule.split(named))
         if tests:
             notes.append(f"{path}: {plural(tests, 'image')} of the subset for testing left out.")
     drawn = {region.label for image in images.values() for region in image.regions}
     labels |= dict.fromkeys(sorted(drawn - labels.keys()))
-    unused = without_images(index.paths, list(images))
-    if not known:
-        problems += [
-            problem("annotation_unused_image", path, "No annotation file names it.") for path in unused
-        ]
+    problems += unused_images(index.paths, [*images, *left_out], rule)
     return Annotations(
         "cvat",
         tuple(images.values()),
@@ -149,17 +150,26 @@ def _image(
     left_out: list[str] = []
     for child in element:
         label = child.get("label", "")
+        if not label.strip():
+            left_out.append(f"a {child.tag} without a label")
+            continue
         if child.tag in NOT_AREAS:
             left_out.append(f"{label}: {NOT_AREAS[child.tag]}")
             continue
         try:
             shapes.append((int(child.get("z_order", "0")), Region(label, _shape(child))))
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             why = f"its {error} is missing" if isinstance(error, KeyError) else str(error)
             left_out.append(f"{label}: a {child.tag} that cannot be read, {why}")
     shapes.sort(key=lambda pair: pair[0])
-    size = (int(element.get("width", "0") or 0), int(element.get("height", "0") or 0))
+    size = _size(element, "width"), _size(element, "height")
     return AnnotatedImage(image, path, split, size, tuple(region for _, region in shapes), tuple(left_out))
+
+
+def _size(element: Element, name: str) -> int:
+    """Return a size in pixels; 0 where it is not a whole number."""
+    text = element.get(name, "")
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else 0
 
 
 def _shape(element: Element) -> Shape:

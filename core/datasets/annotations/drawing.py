@@ -129,7 +129,7 @@ def class_table(
     labels = [label for label in annotations.labels if label not in annotations.ignored]
     used = {region.label for image in annotations.images for region in image.regions} - annotations.ignored
     ids = dict.fromkeys(annotations.ignored, IGNORE)
-    own = next((label for label in labels if label.lower() in BACKGROUND_NAMES), "")
+    own = next((label for label in labels if label.lower() in BACKGROUND_NAMES), None)
     if names.classes is not None and (class_file is not None or annotations.kind != "yolo"):
         known = names.classes.names
         missing = sorted(used - set(known))
@@ -145,7 +145,7 @@ def class_table(
         why = "" if background or unlabeled == "ignore" else f", as {names.path} does not name a {BACKGROUND}"
         return ClassTable(names.classes, ids, rest, (*names.notes, _rest_note(rest, names.classes, why)))
     ordered = [label for label in labels if label != own]
-    if unlabeled == "background" or own:
+    if unlabeled == "background" or own is not None:
         ordered = [own or BACKGROUND, *ordered]
     if not 1 <= len(ordered) <= MAX_CLASSES:
         raise InputError(

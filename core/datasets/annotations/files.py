@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 from unicodedata import normalize
@@ -81,6 +82,41 @@ def folder_split(path: str) -> NamedSplit:
     return named_split(path.rpartition("/")[0])
 
 
+@dataclass(frozen=True, slots=True)
+class SplitRule:
+    """Whether the splits that paths name are used.
+
+    known: whether training and validation are named, and each path names a split.
+    tests: whether images for testing are left out: other paths name a split.
+    """
+
+    known: bool
+    tests: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence if named splits are not used."""
+        if self.known or not self.tests:
+            return ()
+        return ("Not all images are for training or validation by their paths, so the split is random.",)
+
+    def split(self, named: NamedSplit) -> Split | Literal[""]:
+        """Return the split of an image that is not left out."""
+        return named if self.known and named != TEST else ""
+
+    def leaves_out(self, named: NamedSplit) -> bool:
+        """Return whether an image is left out because it is for testing."""
+        return self.tests and named == TEST
+
+
+def split_rule(named: Iterable[NamedSplit]) -> SplitRule:
+    """Return the rule for the splits that all paths name."""
+    splits = set(named)
+    return SplitRule(
+        splits >= {"train", "validation"} and "" not in splits, bool(splits & {"train", "validation"})
+    )
+
+
 def read_json(root: Path, path: str) -> Any:
     """Return the value of a JSON file. Raises InputError."""
     try:
@@ -123,10 +159,14 @@ def whole(value: Any) -> int:
     )
 
 
-def without_images(paths: Iterable[str], annotated: Sequence[str]) -> list[str]:
-    """Return the paths of images that no annotation file names."""
+def unused_images(paths: Iterable[str], annotated: Iterable[str], rule: SplitRule) -> list[DataProblem]:
+    """Return a problem for each image that no annotation file names; those in a folder for testing are left out."""
     names = set(annotated)
-    return [path for path in paths if path not in names]
+    return [
+        problem("annotation_unused_image", path, "No annotation file names it.")
+        for path in paths
+        if path not in names and not rule.leaves_out(folder_split(path))
+    ]
 
 
 def _common_end(first: Sequence[str], second: Sequence[str]) -> int:

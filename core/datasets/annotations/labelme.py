@@ -16,18 +16,18 @@ import binascii
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.datasets.annotations.files import (
-    TEST,
     ImageIndex,
     folder_split,
     last_name,
     points_of,
     read_json,
     rows,
+    split_rule,
+    unused_images,
     whole,
-    without_images,
 )
 from core.datasets.annotations.model import (
     AnnotatedImage,
@@ -59,27 +59,23 @@ def read_labelme(root: Path, paths: Sequence[str]) -> Annotations:
     problems: list[DataProblem] = []
     notes: list[str] = []
     images: list[AnnotatedImage] = []
-    splits = {folder_split(path) for path in paths}
-    known = splits >= {"train", "validation"} and "" not in splits
-    tests = [path for path in paths if known and folder_split(path) == TEST]
+    rule = split_rule(map(folder_split, paths))
+    notes += rule.notes
+    tests = [path for path in paths if rule.leaves_out(folder_split(path))]
     if tests:
         notes.append(f"{plural(len(tests), 'image')} for testing left out: {listing(tests)}.")
     for path in paths:
         if path in tests:
             continue
         try:
-            image, missing = _read(root, path, index, known=known)
+            image, missing = _read(root, path, index, rule.split(folder_split(path)))
         except InputError as error:
             problems.append(problem("annotation_unreadable", path, str(error)))
             continue
         problems += missing
         images += [image] if image else []
-    unused = without_images(index.paths, [image.image for image in images])
-    problems += [
-        problem("annotation_unused_image", path, "No annotation file names it.")
-        for path in unused
-        if not (known and folder_split(path) == TEST)
-    ]
+    left_out = [found for path in tests for found in index.find(f"{path.removesuffix('.json')}.jpg", path)]
+    problems += unused_images(index.paths, [*(image.image for image in images), *left_out], rule)
     labels = sorted({region.label for image in images for region in image.regions} - {LABELME_IGNORE})
     return Annotations(
         "labelme",
@@ -103,7 +99,7 @@ def embedded_image(root: Path, path: str) -> bytes:
 
 
 def _read(
-    root: Path, path: str, index: ImageIndex, *, known: bool
+    root: Path, path: str, index: ImageIndex, split: Literal["train", "validation", ""]
 ) -> tuple[AnnotatedImage | None, list[DataProblem]]:
     document = read_json(root, path)
     if not isinstance(document, dict):
@@ -121,17 +117,19 @@ def _read(
     regions: list[Region] = []
     left_out: list[str] = []
     for row in rows(document.get("shapes")):
-        label = str(row.get("label"))
+        label = str(row.get("label") or "")
+        if not label.strip():
+            left_out.append("a shape without a label")
+            continue
         try:
             regions.append(Region(label, _shape(row)))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             left_out.append(f"{label}: {error}")
-    split = folder_split(path) if known else ""
     size = whole(document.get("imageWidth")), whole(document.get("imageHeight"))
     image = AnnotatedImage(
         candidates[0] if candidates else "",
         path,
-        "" if split == TEST else split,
+        split,
         size if all(size) else (0, 0),
         tuple(regions),
         tuple(left_out),

@@ -24,6 +24,9 @@ from core.datasets.annotations.runs import decode
 from core.imaging.image import MAX_PIXELS
 
 MIN_POINTS = 3
+FARTHEST = 1e7
+"""The largest coordinate, in pixels: more would overflow the integers of GDAL."""
+
 MAX_PNG = 4 * MAX_PIXELS
 """Bytes of a PNG inside an annotation, once it is unpacked."""
 
@@ -127,8 +130,8 @@ def _window(
     points: list[tuple[float, float]], size: tuple[int, int], extent: int
 ) -> tuple[tuple[int, int, int, int], bool]:
     """Return (left, top, right, bottom) of the pixels that these points enclose, and whether some are cut off."""
-    if not all(math.isfinite(value) for point in points for value in point):
-        raise ValueError("a coordinate is not a number")
+    if not all(abs(value) <= FARTHEST for point in points for value in point):  # also false for NaN
+        raise ValueError("a coordinate is far away from the image")
     (left, top), (right, bottom) = (
         tuple(pick(point[axis] for point in points) for axis in (0, 1)) for pick in (min, max)
     )

@@ -19,7 +19,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from core.datasets.annotations.files import TEST, folder_split, points_of, read_json, rows, whole
+from core.datasets.annotations.files import folder_split, points_of, read_json, rows, split_rule, whole
 from core.datasets.annotations.model import (
     AnnotatedImage,
     Annotations,
@@ -53,13 +53,12 @@ def read_supervisely(root: Path) -> Annotations:
     notes: list[str] = []
     images: list[AnnotatedImage] = []
     datasets = _datasets(root)
-    splits = {folder_split(f"{dataset}/x") for dataset in datasets}
-    known = splits >= {"train", "validation"} and "" not in splits
+    rule = split_rule(folder_split(f"{dataset}/x") for dataset in datasets)
     for dataset in datasets:
-        split = folder_split(f"{dataset}/x") if known else ""
+        named = folder_split(f"{dataset}/x")
         folder = root / dataset
         paths = files_below(folder / "img", IMAGE_SUFFIXES)
-        if split == TEST:
+        if rule.leaves_out(named):
             notes.append(f"{plural(len(paths), 'image')} for testing left out: {dataset}.")
             continue
         annotation_files = set(files_below(folder / "ann", (".json",)))
@@ -74,14 +73,14 @@ def read_supervisely(root: Path) -> Annotations:
                 continue
             annotation_files.remove(file)
             try:
-                images.append(_image(root, image, f"{below}ann/{file}", split, set(labels)))
+                images.append(_image(root, image, f"{below}ann/{file}", rule.split(named), set(labels)))
             except InputError as error:
                 problems.append(problem("annotation_unreadable", f"{below}ann/{file}", str(error)))
         problems += [
             problem("annotation_image", f"{below}ann/{file}", "There is no image for it.")
             for file in sorted(annotation_files)
         ]
-    if not known and len(datasets) > 1:
+    if not rule.known and len(datasets) > 1:
         notes.append(f"The datasets {listing(datasets)} of the project are read as one; the split is random.")
     return Annotations(
         "supervisely", tuple(images), labels, colors=colors, problems=tuple(problems), notes=tuple(notes)
@@ -115,7 +114,7 @@ def _image(root: Path, image: str, file: str, split: Any, labels: set[str]) -> A
         label = str(row.get("classTitle"))
         try:
             shape = _shape(row)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             why = str(error) if type(error) is ValueError else "an object that is not complete"
             left_out.append(f"{label}: {why}")
             continue

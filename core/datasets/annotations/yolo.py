@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.datasets.annotations.files import TEST, ImageIndex, NamedSplit, folder_split
+from core.datasets.annotations.files import TEST, ImageIndex, NamedSplit, folder_split, split_rule
 from core.datasets.annotations.model import AnnotatedImage, Annotations, Polygon, Region
 from core.datasets.matching import files_below, stem
 from core.datasets.names import find_names
@@ -65,16 +65,15 @@ def read_yolo(root: Path) -> Annotations:
     index = ImageIndex(root)
     images = {_key(path): path for path in index.paths if IMAGES in path.lower().split("/")[:-1]}
     splits = {key: _split(path, yaml) for key, path in images.items()}
-    known = set(splits.values()) >= {"train", "validation"} and "" not in splits.values()
+    rule = split_rule(splits.values())
     problems: list[DataProblem] = []
     annotated: list[AnnotatedImage] = []
     tests = boxes = 0
     for key, path in images.items():
-        split = splits[key] if known else ""
-        if split == TEST:
+        if rule.leaves_out(splits[key]):
             tests += 1
             continue
-        image, box_lines = _image(root, path, labels.get(key, ""), names, split)
+        image, box_lines = _image(root, path, labels.get(key, ""), names, rule.split(splits[key]))
         boxes += box_lines
         annotated.append(image)
     for key in labels.keys() - images.keys():
@@ -94,6 +93,7 @@ def read_yolo(root: Path) -> Annotations:
     if not names:
         names = {number: f"class {number}" for number in range(max(map(_number_of, used), default=-1) + 1)}
     notes = [f"The names of the classes are those of {file}." if file else "No file names the classes."]
+    notes += rule.notes
     if tests:
         notes.append(f"{plural(tests, 'image')} for testing left out.")
     return Annotations(

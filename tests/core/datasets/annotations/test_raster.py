@@ -120,7 +120,7 @@ def test_shapes_are_drawn_from_bottom_to_top() -> None:
     assert (drawing.covered, drawing.cut, drawing.empty) == (1, ("b", "c"), ("c",))
     assert [reason for _, reason in drawing.invalid] == [
         "it has fewer than 3 points",
-        "a coordinate is not a number",
+        "a coordinate is far away from the image",
     ]
 
 
