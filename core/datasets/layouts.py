@@ -9,8 +9,6 @@ one folder    X.jpg with X.png or X_mask.png in the same folder, or in one for e
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +41,9 @@ CITYSCAPES_IMAGES = "leftImg8bit"
 CITYSCAPES_MASKS = ("gtFine", "gtCoarse")
 ROBOFLOW_CLASSES = "_classes.csv"
 ROBOFLOW_MASK = "_mask"
+MAX_DIGITS = 3
+"""Digits of a pixel value."""
+
 MOST_LOOKED_AT = 50
 """Files of a folder that decide whether it has images and masks side by side."""
 
@@ -163,14 +164,14 @@ def read_roboflow(root: Path, splitting: Splitting) -> Dataset:
 def _roboflow_classes(root: Path, path: str) -> Names:
     """Return the class names in a table of pixel values and names."""
     try:
-        rows = list(
-            csv.reader(io.StringIO(read_text(root / path, max_bytes=1_000_000)), skipinitialspace=True)
-        )
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = reason(error) if isinstance(error, OSError | ValueError) else f"{error}."
-        raise InputError(f"{path} cannot be read.", why=why) from error
+        lines = read_text(root / path, max_bytes=1_000_000).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read.", why=reason(error)) from error
+    rows = [line.partition(",") for line in lines]
     by_value = {
-        int(row[0].strip()): row[1].strip() for row in rows if len(row) > 1 and row[0].strip().isdecimal()
+        int(value): name.strip().strip('"')
+        for value, comma, name in rows
+        if comma and value.strip().isdecimal() and len(value.strip()) <= MAX_DIGITS
     }
     count = max(by_value, default=-1) + 1
     if not 1 <= count <= MAX_CLASSES:
