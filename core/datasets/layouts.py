@@ -128,8 +128,8 @@ def read_cityscapes(root: Path, splitting: Splitting, choices: Choices) -> Datas
         for path in files
         if stem(path).endswith(ENDINGS[kind])
     }
-    found, problems = by_stem(root, CITYSCAPES_IMAGES, IMAGE_SUFFIXES)
-    images = {name.removesuffix(f"_{CITYSCAPES_IMAGES}"): path for name, path in found.items()}
+    by_name, problems = by_stem(root, CITYSCAPES_IMAGES, IMAGE_SUFFIXES)
+    images = {name.removesuffix(f"_{CITYSCAPES_IMAGES}"): path for name, path in by_name.items()}
     names, left_out = assign_splits({*images, *masks}, images.keys() & masks.keys(), splitting)
     samples = paired(names, images, masks)
     classes = cityscapes_classes(kind)

@@ -210,9 +210,9 @@ def test_annotations_are_drawn_and_converted(run: Run, tmp_path: Path) -> None:
     assert (plan["num_classes"], plan["pairs"]) == (3, {"train": 4, "validation": 2})
     assert any(note.startswith("The category ids 3 to 90 became class ids") for note in plan["notes"])
     FORMATS["labelme"](tmp_path / "coco", make_scenes(2))
-    asked = run("check", tmp_path / "coco")
-    assert asked.exit_code == 1
-    assert "--annotations coco" in asked.stderr
+    question = run("check", tmp_path / "coco")
+    assert question.exit_code == 1
+    assert "--annotations coco" in question.stderr
     checked = run("check", tmp_path / "coco", "--annotations", "labelme")
     assert checked.exit_code == 0, checked.stderr
     assert f"labelme: {tmp_path / 'coco'}" in checked.stdout

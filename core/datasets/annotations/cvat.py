@@ -93,13 +93,13 @@ def read_cvat(root: Path, paths: Sequence[str]) -> Annotations:
                 tests += 1
                 left_out += index.find(name, path)
                 continue
-            found, missing = image_or_problem(index, name, path)
+            image, missing = image_or_problem(index, name, path)
             problems += missing
-            if found in images:
-                message = f"It is in {images[found].file} and in {path}; the first entry is used."
-                problems.append(problem("annotation_note", found, message))
-            elif found:
-                images[found] = _image(element, found, path, rule.split(named))
+            if image in images:
+                message = f"It is in {images[image].file} and in {path}; the first entry is used."
+                problems.append(problem("annotation_note", image, message))
+            elif image:
+                images[image] = _image(element, image, path, rule.split(named))
         if tests:
             notes.append(f"{path}: {plural(tests, 'image')} of the subset for testing left out.")
     drawn = {region.label for image in images.values() for region in image.regions}

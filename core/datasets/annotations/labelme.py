@@ -74,8 +74,7 @@ def read_labelme(root: Path, paths: Sequence[str]) -> Annotations:
             continue
         problems += missing
         images += [image] if image else []
-    left_out = [found for path in tests for found in index.find(f"{path.removesuffix('.json')}.jpg", path)]
-    problems += unused_images(index.paths, [*(image.image for image in images), *left_out], rule)
+    problems += unused_images(index.paths, [image.image for image in images], rule)
     labels = sorted({region.label for image in images for region in image.regions} - {LABELME_IGNORE})
     return Annotations(
         "labelme",

@@ -1,4 +1,4 @@
-"""Layouts with masks that public tools write: which files are a pair, which split, and what is asked or said."""
+"""Layouts with masks that public tools write: pairs, splits, and what is a question or a note."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def cityscapes(root: Path, *ends: str, masks: str = "gtFine") -> Path:
 def test_cityscapes_asks_for_the_kind_of_ids(tmp_path: Path) -> None:
     """With both kinds, the user chooses between labelIds and trainIds; each has its own classes."""
     root = cityscapes(tmp_path / "cs", "labelIds", "labelTrainIds")
-    with pytest.raises(ChoiceNeededError, match=r"labelIds \(34 classes\) and with trainIds") as asked:
+    with pytest.raises(ChoiceNeededError, match=r"labelIds \(34 classes\) and with trainIds") as raised:
         read_dataset(root)
-    assert asked.value.options == (LABEL_IDS, TRAIN_IDS)
+    assert raised.value.options == (LABEL_IDS, TRAIN_IDS)
     for kind, end, count in (("labelids", "labelIds", 34), (TRAIN_IDS, "labelTrainIds", 19)):
         source = read_dataset(root, choices=(kind,))
         assert samples(source) == {
@@ -141,7 +141,7 @@ def test_roboflow(tmp_path: Path) -> None:
 
 
 def test_one_folder(tmp_path: Path) -> None:
-    """A mask has its image's name, as a PNG next to a JPEG or with an ending; what was taken for a mask is said."""
+    """A mask has its image's name, as a PNG next to a JPEG or with an ending; what is used as a mask is reported."""
     pair(tmp_path, "a.jpg", "a.png")
     pair(tmp_path, "b.png", "b_mask.png")
     pair(tmp_path, "c.jpg", "c_gt.png")

@@ -167,7 +167,7 @@ def test_labelme_shapes(tmp_path: Path, draw: Draw) -> None:
 
 
 def test_labelme_files_may_contain_the_image(tmp_path: Path, draw: Draw) -> None:
-    """imageData is used, and said, only where the file at imagePath is missing; without both, it is named."""
+    """imageData is used, with a note, only where the file at imagePath is missing; without both, it is named."""
     square = [{"label": "roof", "points": [[0, 0], [6, 0], [6, 8], [0, 8]]}]
     root = labelme(tmp_path / "labelme", square, imageData=base64.b64encode(photo(7)).decode())
     (root / "a.jpg").unlink()
