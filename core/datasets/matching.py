@@ -136,7 +136,8 @@ def assign_splits(
         notes.append(
             problem("split_left_out", folder, f"{plural(len(tests), 'image')} for testing left out.")
         )
-    left = [name for name in names if name not in set(tests)]
+    left_out = set(tests)
+    left = [name for name in names if name not in left_out]
     if len(by_folder) == len(left) and set(by_folder.values()) == set(SPLITS):
         return by_folder, notes
     if by_folder:
@@ -146,9 +147,8 @@ def assign_splits(
             f"is random (validation split {splitting.validation:g}, split seed {splitting.seed})."
         )
         notes.append(problem("layout_note", folders[0], message))
-    return dict.fromkeys(left, TRAIN) | splitting.divide(
-        [name for name in complete if name not in set(tests)]
-    ), notes
+    drawn = splitting.divide([name for name in complete if name not in left_out])
+    return dict.fromkeys(left, TRAIN) | drawn, notes
 
 
 TEST_FOLDERS = ("test", "testing")
