@@ -133,7 +133,7 @@ def order_upload(
         size,
         overwrite,
         source.called,
-        source.choices,
+        choices=source.choices,
     )
 
 
