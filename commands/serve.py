@@ -72,6 +72,13 @@ def sandbox(
     no_demo: Annotated[
         bool, typer.Option("--no-demo", help="Do not create the demo endpoints, jobs and datasets.")
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Also throttle as AWS does, and fail where AWS's PSP and DeepLab were reported to fail.",
+        ),
+    ] = False,
 ) -> None:
     """Run the sandbox: a SageMaker on this machine. Ctrl-C stops it.
 
@@ -80,7 +87,12 @@ def sandbox(
     arguments = ["--host", host]
     arguments += [] if port is None else ["--port", str(port)]
     arguments += [] if data is None else ["--data", str(data.absolute())]
-    switches = {"--print-env": print_env, "--exit-with-parent": exit_with_parent, "--no-demo": no_demo}
+    switches = {
+        "--print-env": print_env,
+        "--exit-with-parent": exit_with_parent,
+        "--no-demo": no_demo,
+        "--strict": strict,
+    }
     _become("sandbox", *arguments, *(name for name, on in switches.items() if on))
 
 

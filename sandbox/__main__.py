@@ -1,4 +1,7 @@
-"""Run the sandbox: `python -m sandbox` serves until SIGTERM or Ctrl-C."""
+"""Run the sandbox: `python -m sandbox` serves until SIGTERM or Ctrl-C.
+
+`python -m sandbox interrupt JOB` and `python -m sandbox capacity TYPE none` act on the one that is running.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ from typing import TYPE_CHECKING
 
 from sandbox.common.descriptors import raise_file_limit
 from sandbox.common.disk import CODE, is_full
+from sandbox.common.limits import SandboxLimits
 from sandbox.common.lossy_output import use_lossy_output
 from sandbox.launcher import EXIT_IN_USE, Address, default_dir, running
+from sandbox.rehearse import add_commands, run
 
 if TYPE_CHECKING:
     from sandbox.hosting.context import Programs
@@ -38,6 +43,9 @@ def main(
     programs, training_programs: the programs that replace container images, see `sandbox.server.Sandbox`.
     """
     options = _options().parse_args(arguments)
+    options.data = Path(options.data)
+    if options.command is not None:
+        return run(options)
     if options.print_env:
         return _print_running(options.data)
     refusal = host_refusal(options.host)
@@ -79,6 +87,12 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--exit-with-parent", action="store_true", help="exit when standard input is closed")
     parser.add_argument("--no-demo", action="store_true", help="do not create the demo endpoints")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="also throttle as AWS does, and fail where AWS's PSP and DeepLab were reported to fail",
+    )
+    add_commands(parser)
     return parser
 
 
@@ -141,6 +155,7 @@ def _serve(options: argparse.Namespace, programs: Programs | None, training_prog
             port=options.port,
             programs=programs,
             training_programs=training_programs,
+            limits=SandboxLimits(strict=options.strict),
         )
     except InUseError as problem:
         print(f"sandbox: {problem}", file=sys.stderr)

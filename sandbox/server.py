@@ -39,11 +39,13 @@ from sandbox.services.iam.authorization import Authorizer
 from sandbox.services.iam.moto_services import MOTO_SERVICES, MotoServices
 from sandbox.services.logs.service import Logs
 from sandbox.services.quotas.service import Quotas, refuse_prices
+from sandbox.services.rehearsal import Rehearsal
 from sandbox.services.s3 import S3
 from sandbox.services.sagemaker.control import Control
 from sandbox.services.sagemaker.references import References
 from sandbox.services.sagemaker.resources import Resources
 from sandbox.services.sagemaker.search import Search
+from sandbox.services.sagemaker.throttling import PER_SECOND, Throttled
 from sandbox.training.importer import Importer
 from sandbox.training.manager import Training
 from sandbox.training.metrics import JobMetrics
@@ -131,7 +133,13 @@ class Sandbox:
         self._shipper, self._metrics = LogShipper(self.loopback), Metrics(self.loopback)
         self._death_pipe = ParentDeathPipe()
         container_context = ContainerContext(
-            self.loopback, self._shipper, self._death_pipe, programs, self._limits, folder / "running"
+            self.loopback,
+            self._shipper,
+            self._death_pipe,
+            programs,
+            self._limits,
+            folder / "running",
+            self.faults,
         )
         self._endpoints = Endpoints(self._store, container_context)
         capture = DataCapture(self.loopback)
@@ -169,8 +177,9 @@ class Sandbox:
         services = Services(
             invoke=runtime.invoke,
             metrics=self._job_metrics.call,
+            own=Rehearsal(self._store, self.faults).call,
             json={
-                "sagemaker": control.call,
+                "sagemaker": Throttled(control.call, PER_SECOND if self._limits.strict else {}).call,
                 "logs": self._logs.call,
                 "application-autoscaling": autoscaling.call,
                 "servicequotas": quotas.call,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sandbox.algorithm.archive import Archive, load_network, read_archive
+from sandbox.algorithm.fixed_size import check_size, fixed_size
 from sandbox.algorithm.mxnet_import import load_mxnet
 
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
@@ -29,7 +30,10 @@ BLOCK = 1 << 15
 
 
 class Predictor:
-    """A loaded network. `probabilities` may be called from any thread."""
+    """A loaded network. `probabilities` may be called from any thread.
+
+    only_side: the side of the only images that it accepts, in strict mode; None if it accepts any.
+    """
 
     def __init__(self, archive: Archive) -> None:
         self._network = load_network(archive, auxiliary=False)
@@ -40,7 +44,8 @@ class Predictor:
         algorithm = archive.architecture.algorithm
         self.classes = archive.architecture.classes
         self.max_pixels = MAX_PIXELS.get(algorithm, MAX_PIXELS_RESNET)
-        self._multiple = MULTIPLE[algorithm]
+        self._algorithm, self._multiple = algorithm, MULTIPLE[algorithm]
+        self.only_side = fixed_size(algorithm, archive.hyperparameters.get("crop_size"))
 
     @classmethod
     def from_folder(cls, folder: Path) -> Predictor:
@@ -48,8 +53,12 @@ class Predictor:
         return cls(read_archive(folder))
 
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Convert (H, W, 3) uint8 red, green, blue to (classes, H, W) float32 that sum to 1 over the classes."""
+        """Convert (H, W, 3) uint8 red, green, blue to (classes, H, W) float32 that sum to 1 over the classes.
+
+        Raises AlgorithmError for an image of a size that the network does not accept.
+        """
         batch = network_input(image, self._multiple)
+        check_size(self._algorithm, self.only_side, batch.shape)
         with self._lock:
             scores = forward(self._network, batch)
         return softmax(scores[:, : image.shape[0], : image.shape[1]])

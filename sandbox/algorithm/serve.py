@@ -94,6 +94,8 @@ def _ready(folder: Path) -> Predictor:
     log.info(f"Loading weights from {archive.parameters}")
     predictor = Predictor(archive)
     height, width = WARM_UP if known.algorithm == "light" else WARM_UP_RESNET
+    if predictor.only_side is not None:
+        height = width = predictor.only_side
     predictor.probabilities(np.zeros((height, width, 3), np.uint8))
     log.info(
         f"Serving {known.algorithm} on {known.backbone} with {known.classes} classes "

@@ -24,6 +24,8 @@ from sandbox.algorithm.augment import (
     random_orientation,
     scaled_down,
 )
+from sandbox.algorithm.checkpoint import Checkpoints
+from sandbox.algorithm.fixed_size import check_size, fixed_size
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, load_mxnet
 from sandbox.algorithm.predict import MULTIPLE, most_likely_class, network_input
 from sandbox.algorithm.schedule import LearningRateSchedule, Optimizer
@@ -92,19 +94,25 @@ def train(
     folder: Path,
     *,
     stop: Callable[[], bool] = never,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[Epoch]:
     """Train epoch by epoch. After each, `folder` holds the last parameters and the best so far.
 
-    stop: called between steps; when it returns true, the parameters are saved and training ends.
+    stop:        called between steps; when it returns true, the parameters are saved and training ends.
+    checkpoints: where a checkpoint is saved after each epoch, and which one training resumes from.
     The result is reproducible on the same machine with the same number of threads.
     """
     mx = load_mxnet(TRAIN_THREADS)
-    mx.random.seed(recipe.seed)
-    random = np.random.default_rng(recipe.seed)
+    scores = checkpoints.resumed.scores if checkpoints and checkpoints.resumed else ()
+    mx.random.seed(recipe.seed + len(scores))
+    # Resumed training does not repeat the crops of the first epochs.
+    random = np.random.default_rng([recipe.seed, len(scores)] if scores else recipe.seed)
     network = _network(recipe)
     trainer = _trainer(network, recipe, len(training))
-    best = -1.0
-    for number in range(recipe.epochs):
+    if checkpoints:
+        checkpoints.restore(network, trainer, folder)
+    best = max(scores, default=-1.0)
+    for number in range(len(scores), recipe.epochs):
         started = time.time()
         losses: list[float] = []
         for images, labels in _batches(recipe, training, random):
@@ -114,12 +122,16 @@ def train(
                 return
         throughput = len(losses) * min(recipe.batch, len(training)) / (time.time() - started)
         _save(network, folder / LAST)
-        counts = evaluate(network, recipe.architecture, validation, recipe.validation_batch)
+        only_side = fixed_size(recipe.architecture.algorithm, recipe.crop)
+        counts = evaluate(network, recipe.architecture, validation, recipe.validation_batch, only_side)
         epoch = Epoch(number, float(np.mean(losses)), counts, throughput)
         if epoch.mean_iou > best:
             best = epoch.mean_iou
             _copy(folder / LAST, folder / BEST)
+        scores = (*scores, epoch.mean_iou)
         _report(epoch, recipe.epochs, seconds=time.time() - started, best=best)
+        if checkpoints:
+            checkpoints.save(folder / LAST, folder / BEST, trainer, scores)
         yield epoch
         if stop():
             return
@@ -140,15 +152,25 @@ def _batches(
 
 
 def evaluate(
-    network: Any, architecture: Architecture, examples: Examples, batch: int = 1
+    network: Any,
+    architecture: Architecture,
+    examples: Examples,
+    batch: int = 1,
+    only_side: int | None = None,
 ) -> NDArray[np.int64]:
-    """Return the confusion matrix over all examples, each at full size unless above VALIDATION_PIXELS."""
+    """Return the confusion matrix over all examples, each at full size unless above VALIDATION_PIXELS.
+
+    only_side: the side of the only images that the network accepts; None if it accepts any. Raises AlgorithmError for
+    others.
+    """
     total = np.zeros((architecture.classes, architecture.classes), np.int64)
     limit = VALIDATION_PIXELS.get(architecture.algorithm, VALIDATION_PIXELS_RESNET)
     for group in _groups((scaled_down(example, limit) for example in examples), batch, limit):
         height, width = group[0][1].shape
         inputs = [network_input(image, MULTIPLE[architecture.algorithm]) for image, _ in group]
-        predicted = _predict(network, np.concatenate(inputs))[:, :height, :width]
+        images = np.concatenate(inputs)
+        check_size(architecture.algorithm, only_side, images.shape)
+        predicted = _predict(network, images)[:, :height, :width]
         total += confusion(np.stack([labels for _, labels in group]), predicted, architecture.classes)
     return total
 

@@ -2,7 +2,8 @@
 
 Environment:
 
-    SM_ML_ROOT              replaces /opt/ml: input/config/hyperparameters.json, input/data/CHANNEL, model, output
+    SM_ML_ROOT              replaces /opt/ml: input/config/hyperparameters.json, input/config/checkpointconfig.json,
+                            input/data/CHANNEL, model, checkpoints, output
     SANDBOX_DEATH_PIPE_FD   the read end of the parent-death pipe; when it closes, this process exits
 
 Exit codes: 0 with a model, also after SIGTERM; 2 with output/failure for an invalid hyperparameter or file; another
@@ -16,7 +17,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from sandbox.algorithm import log
 from sandbox.algorithm.archive import Architecture, write_hyperparameters
 from sandbox.algorithm.augment import ScaledCrop, random_crop, random_mirror, random_orientation
 from sandbox.algorithm.channels import Examples, check_channels, read_channel
+from sandbox.algorithm.checkpoint import Checkpoints, checkpoint_folder
 from sandbox.algorithm.early_stopping import EarlyStopping
 from sandbox.algorithm.failure import EXIT_CLIENT_ERROR, ClientError
 from sandbox.algorithm.hyperparameters import DEFAULTS, LIGHT, Hyperparameters, read, round_up
@@ -148,9 +150,19 @@ def _train(root: Root, stop: threading.Event) -> None:
     start = read_start(root.data / "model", params, root.folder)
     check_memory(params)
     _log_differences(params, training, start)
+    folder = checkpoint_folder(root.folder)
+    checkpoints = None if folder is None else Checkpoints(folder, root.folder, params)
     write_hyperparameters(root.model, params.text())
-    epochs = train(recipe_of(params, start), training, validation, root.model, stop=stop.is_set)
-    _follow(epochs, params, stop)
+    epochs = train(
+        recipe_of(params, start),
+        training,
+        validation,
+        root.model,
+        stop=stop.is_set,
+        checkpoints=checkpoints,
+    )
+    resumed = checkpoints.resumed if checkpoints else None
+    _follow(epochs, params, stop, resumed.scores if resumed else ())
 
 
 def _check_files(training: Examples, validation: Examples) -> None:
@@ -164,12 +176,17 @@ def _check_files(training: Examples, validation: Examples) -> None:
     )
 
 
-def _follow(epochs: Iterator[Epoch], params: Hyperparameters, stop: threading.Event) -> None:
-    """Run the epochs, to the last one or to an early stop."""
+def _follow(
+    epochs: Iterator[Epoch], params: Hyperparameters, stop: threading.Event, scores: Sequence[float]
+) -> None:
+    """Run the epochs, to the last one or to an early stop. scores: of the epochs before a checkpoint."""
     stopping = EarlyStopping(
         params.early_stopping_min_epochs, params.early_stopping_patience, params.early_stopping_tolerance
     )
-    best, number = -1.0, 0
+    best = max(scores, default=-1.0)
+    number = scores.index(best) if scores else 0
+    for score in scores:
+        stopping.update(score)
     for epoch in epochs:
         if epoch.mean_iou > best:
             best, number = epoch.mean_iou, epoch.number

@@ -31,7 +31,9 @@ class SandboxLimits:
     training_stop_seconds: float = 120.0  # between SIGTERM and SIGKILL of a training program
     transform_jobs: int = 2  # running at the same time; the others wait
     transform_retry_seconds: float = 1.0  # before an image that a container could not answer is sent again
+    spot_restart_seconds: float = 3.0  # between a spot interruption and the request for another instance
     training_seconds: int = 86_400  # of a job without MaxRuntimeInSeconds
     utilization_seconds: float = 10.0  # between two measurements of a job's processor and memory
     scaling_seconds: float = 60.0  # between two checks of the load of variants with automatic scaling
     endpoint_usage_seconds: float = 60.0  # between two measurements of an endpoint's processor and memory
+    strict: bool = False  # also what fails on AWS only under load, or in its version of the networks

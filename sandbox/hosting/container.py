@@ -303,6 +303,11 @@ def allowed_environment(variables: Mapping[str, str] | None) -> dict[str, str]:
     return dict(variables or {})
 
 
+def strict_environment(strict: bool) -> dict[str, str]:
+    """Return the variable that makes the algorithm fail where AWS's does, see `sandbox.algorithm.fixed_size`."""
+    return {"SANDBOX_STRICT": "1"} if strict else {}
+
+
 def instance_id() -> str:
     """Return an id in the form of AWS's instance ids in log stream names."""
     return f"i-{secrets.token_hex(8)}0"[:19]

@@ -10,6 +10,7 @@ from sandbox.common.clients import Loopback
 from sandbox.common.limits import SandboxLimits
 from sandbox.common.log_shipper import LogShipper
 from sandbox.hosting.container import ParentDeathPipe, StartError
+from sandbox.http.faults import Faults
 
 Programs = Mapping[str, Sequence[str]]
 
@@ -20,6 +21,7 @@ class ContainerContext:
 
     programs: a part of a container image's name -> the command.
     folder:   where running programs have their files.
+    faults:   whether instances can be launched, and spot instances stay.
     """
 
     loopback: Loopback
@@ -28,6 +30,7 @@ class ContainerContext:
     programs: Programs
     limits: SandboxLimits
     folder: Path
+    faults: Faults
 
     def command(self, image: str) -> Sequence[str]:
         """Return the command that replaces a container image. Raises StartError when there is none."""

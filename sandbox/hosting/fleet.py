@@ -9,8 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sandbox.common.store import Document
+from sandbox.hosting.container import StartError
 from sandbox.hosting.context import ContainerContext
 from sandbox.hosting.replica import Replica, for_each
+
+NO_CAPACITY = (
+    "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. "
+    "Please retry using a different ML instance type."
+)
+"""AWS's FailureReason of an endpoint."""
 
 
 def weight_of(variant: Document) -> float:
@@ -51,7 +58,7 @@ class ReplicaFleet:
         current: ReplicaFleet | None = None,
     ) -> None:
         """Reuse the replicas of `current`, and create the missing ones without starting them."""
-        self.variants = variants
+        self.variants, self._faults = variants, context.faults
         self._groups: dict[str, list[Replica]] = {}
         self._new: list[Replica] = []
         self._turns: Iterator[int] = current._turns if current is not None else itertools.count(1)
@@ -75,6 +82,9 @@ class ReplicaFleet:
         """Start the new replicas in parallel. Raises StartError when one does not start: then call `abandon`."""
         if not self._new:
             return
+        for instance_type in {replica.variant["InstanceType"] for replica in self._new}:
+            if self._faults.take("capacity", instance_type):
+                raise StartError(NO_CAPACITY)
         with ThreadPoolExecutor(len(self._new)) as pool:
             starts = [pool.submit(replica.bring_up) for replica in self._new]
         for start in starts:

@@ -10,7 +10,14 @@ from collections.abc import Callable, Collection
 
 from sandbox.common.disk import Disk, is_full
 from sandbox.common.store import Document
-from sandbox.hosting.container import ModelProcess, StartError, allowed_environment, fetch_model, instance_id
+from sandbox.hosting.container import (
+    ModelProcess,
+    StartError,
+    allowed_environment,
+    fetch_model,
+    instance_id,
+    strict_environment,
+)
 from sandbox.hosting.context import ContainerContext
 
 LONGEST_RESTART_WAIT = 30.0
@@ -96,7 +103,10 @@ class Replica:
             self._process = process = ModelProcess(
                 context.command(container.get("Image", "")),
                 self.folder / "ml",
-                allowed_environment(container.get("Environment")),
+                {
+                    **allowed_environment(container.get("Environment")),
+                    **strict_environment(context.limits.strict),
+                },
                 context.death_pipe,
                 lambda pipe: context.shipper.follow(pipe, self.log_group, self.log_stream),
             )

@@ -12,6 +12,10 @@ the worker's number beginning at 1: delay (seconds, before the image is sent), h
 answering) and kill (it dies).
 
     faults.add("hang", service="transform", operation="my-job/1 .*", times=1)
+
+Two kinds concern instances, not requests: interrupt (AWS reclaims the spot instance of the training job `resource`;
+after_checkpoint: only once it has copied a checkpoint to S3; capacity_seconds: until there is another instance) and
+capacity (there is no instance of the type `resource` to launch, for `seconds` or until `clear`).
 """
 
 from __future__ import annotations
@@ -31,7 +35,8 @@ from sandbox.http.protocol import ApiError, Environ, dialect, error_reply
 
 REQUEST_KINDS = frozenset({"error", "delay", "slow", "truncate", "reset_body", "reset", "drop", "lost_reply"})
 WORKER_KINDS = frozenset({"delay", "hang", "kill"})
-KINDS = REQUEST_KINDS | WORKER_KINDS
+INSTANCE_KINDS = frozenset({"interrupt", "capacity"})
+KINDS = REQUEST_KINDS | WORKER_KINDS | INSTANCE_KINDS
 WORKERS = "transform"
 """The service of the rules for transform jobs' workers."""
 Wsgi = Callable[[Any, Any], Iterable[bytes]]
@@ -39,14 +44,23 @@ Wsgi = Callable[[Any, Any], Iterable[bytes]]
 
 @dataclass(slots=True)
 class FaultRule:
-    """One fault. `times` counts down to 0; None lasts until `clear`, which sets `over`."""
+    """One fault. `times` counts down to 0; None lasts until `clear`, which sets `over`.
+
+    ends: when an instance rule ends, by time.monotonic(); None if it does not.
+    """
 
     kind: str
     operation: re.Pattern[str]
     service: re.Pattern[str]
+    resource: re.Pattern[str]
     times: int | None
     over: threading.Event
+    ends: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
+
+    def active(self) -> bool:
+        """Return whether the rule still applies."""
+        return self.times != 0 and (self.ends is None or time.monotonic() < self.ends)
 
 
 class Faults:
@@ -64,19 +78,43 @@ class Faults:
         *,
         operation: str = ".*",
         service: str = ".*",
+        resource: str = ".*",
         times: int | None = None,
         **options: Any,
     ) -> None:
         """Add a rule. operation, service: patterns of the whole name ("InvokeEndpoint", "s3", "GetObject" ...).
 
-        S3 requests are named by method and path: "GET /bucket/key".
+        S3 requests are named by method and path: "GET /bucket/key". resource: a pattern of the whole name of the job
+        or instance type, for rules on instances.
         """
         if kind not in KINDS:
             raise ValueError(f"unknown fault {kind!r}: use one of {', '.join(sorted(KINDS))}")
+        patterns = re.compile(operation), re.compile(service), re.compile(resource)
+        ends = None
+        if kind in INSTANCE_KINDS and "seconds" in options:
+            ends = time.monotonic() + options["seconds"]
         with self._lock:
-            self._rules.append(
-                FaultRule(kind, re.compile(operation), re.compile(service), times, self._over, options)
-            )
+            self._rules.append(FaultRule(kind, *patterns, times, self._over, ends, options))
+
+    def remove(self, kind: str, resource: str) -> int:
+        """Remove the instance rules that match a job or an instance type; return how many there were."""
+        with self._lock:
+            kept = [
+                rule for rule in self._rules if rule.kind != kind or not rule.resource.fullmatch(resource)
+            ]
+            count = sum(rule.active() for rule in self._rules) - sum(rule.active() for rule in kept)
+            self._rules[:] = kept
+        return count
+
+    def take(
+        self, kind: str, resource: str, when: Callable[[FaultRule], bool] = lambda _: True
+    ) -> FaultRule | None:
+        """Return the first instance rule for a job or an instance type for which `when` is true, counted as used."""
+        with self._lock:
+            for rule in self._rules:
+                if rule.kind == kind and rule.active() and rule.resource.fullmatch(resource) and when(rule):
+                    return self._use(rule, resource)
+        return None
 
     def clear(self) -> None:
         """Remove all rules; requests held by a delay continue immediately."""
@@ -92,16 +130,20 @@ class Faults:
         with self._lock:
             for rule in self._rules:
                 if (
-                    rule.times == 0
-                    or rule.kind not in kinds
-                    or not (rule.service.fullmatch(service) and rule.operation.fullmatch(operation))
+                    rule.kind in kinds
+                    and rule.active()
+                    and rule.service.fullmatch(service)
+                    and rule.operation.fullmatch(operation)
                 ):
-                    continue
-                if rule.times is not None:
-                    rule.times -= 1
-                self.hits.append((rule.kind, operation))
-                return rule
+                    return self._use(rule, operation)
         return None
+
+    def _use(self, rule: FaultRule, name: str) -> FaultRule:
+        """Count a rule as used, while the lock is held."""
+        if rule.times is not None:
+            rule.times -= 1
+        self.hits.append((rule.kind, name))
+        return rule
 
 
 def apply(rule: FaultRule, service: str, environ: Environ, start_response: Any, app: Wsgi) -> Iterable[bytes]:

@@ -30,6 +30,8 @@ from sandbox.http.protocol import (
     dialect,
     error_reply,
     form_params,
+    json_params,
+    json_reply,
     target_operation,
     unknown_operation,
 )
@@ -42,6 +44,7 @@ Invoke = Callable[[Environ, str, bytes | None], Reply]
 Authorize = Callable[[Caller, str, str, Mapping[str, Any], bytes], None]
 """(caller, service, operation, environ, body); raises ApiError unless the caller may make the request."""
 
+OWN_SERVICE = "sandbox"
 QUERY_SERVICES = frozenset({"iam", "sts"})
 """Services that are called by the query protocol alone: a form, whatever the headers say."""
 CALLER = "sandbox.caller"
@@ -63,10 +66,12 @@ class Services:
     json:    services called by JSON 1.1 operation, under the name of their botocore model.
     wsgi:    whole applications.
     metrics: sagemaker-metrics, which is signed as sagemaker and called by REST.
+    own:     the sandbox's own operations, which have no botocore model; by the sandbox's own key only.
     """
 
     invoke: Invoke
     metrics: JsonCall
+    own: JsonCall
     json: Mapping[str, JsonCall] = field(default_factory=dict)
     wsgi: Mapping[str, Wsgi] = field(default_factory=dict)
 
@@ -219,6 +224,8 @@ class Gateway:
         if request.service == "sagemaker" and request.operation == "InvokeEndpoint":
             name = unquote(request.environ["PATH_INFO"].split("/")[2])
             return self._services.invoke(request.environ, name, request.body)
+        if request.service == OWN_SERVICE:
+            return self._call_own(request)
         call, operation, model = self._services.json.get(request.service), request.operation, request.service
         if request.service == "sagemaker" and operation == BATCH_GET_METRICS:
             call, model = self._services.metrics, "sagemaker-metrics"
@@ -232,6 +239,15 @@ class Gateway:
             )
         model = _MODELS.get(model, model)
         return call_json(model, operation, request.body, lambda params: call(operation, params))
+
+    def _call_own(self, request: SignedRequest) -> Reply:
+        """Call one of the sandbox's own operations. Raises ApiError."""
+        if request.caller.role:
+            text = (
+                f"User: {request.caller.arn} is not authorized to perform: {OWN_SERVICE}:{request.operation}"
+            )
+            raise ApiError("AccessDeniedException", text)
+        return json_reply(self._services.own(request.operation, json_params(request.body or b"{}")))
 
 
 def _deletes(environ: Environ) -> bool:

@@ -121,7 +121,7 @@ def call_json(name: str, operation: str, body: bytes, run: Callable[[Params], Pa
     Raises ApiError for an unknown operation, a body that is not a JSON object, and whatever `run` raises.
     """
     model = operation_model(name, operation)
-    params = _json_object(body)
+    params = json_params(body)
     validate(model, params)
     result = run(params)
     return json_reply(None if model.output_shape is None else project(model.output_shape, result or {}))
@@ -142,7 +142,7 @@ def unknown_operation(name: str, operation: str) -> ApiError:
     )
 
 
-def _json_object(body: bytes) -> Params:
+def json_params(body: bytes) -> Params:
     """Parse a request's body. Raises ApiError SerializationException."""
     try:
         params = json.loads(body or b"{}", parse_constant=_not_json)

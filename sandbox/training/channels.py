@@ -33,8 +33,8 @@ class DownloadError(Exception):
     """A channel cannot be downloaded; the text goes into the FailureReason."""
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: the job is being stopped
-    """The job was stopped during the download."""
+class JobStoppedError(Exception):
+    """The job is being stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class ChannelDownloader:
 
 
 def fetch_channels(source: ChannelDownloader, channels: Sequence[Document], folder: Path) -> None:
-    """Download every channel into a folder of the same name. Raises DownloadError or Interrupted."""
+    """Download every channel into a folder of the same name. Raises DownloadError or JobStoppedError."""
     wanted = [
         (item, folder / channel["ChannelName"])
         for channel in channels
@@ -120,7 +120,7 @@ def _by_manifest(source: ChannelDownloader, uri: str) -> list[ChannelObject]:
 
 
 def _keys(source: ChannelDownloader, bucket: str, prefix: str) -> list[str]:
-    """List all keys with a prefix. Raises Interrupted."""
+    """List all keys with a prefix. Raises JobStoppedError."""
     pages = source.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = []
     for page in pages:
@@ -138,7 +138,7 @@ def _inside(key: str, name: str) -> PurePosixPath:
 
 
 def _download(source: ChannelDownloader, item: ChannelObject, folder: Path) -> None:
-    """Download one object. Raises DownloadError or Interrupted."""
+    """Download one object. Raises DownloadError or JobStoppedError."""
     _check_stopped(source)
     target, size = folder / item.path, None
     try:
@@ -161,9 +161,9 @@ def _download(source: ChannelDownloader, item: ChannelObject, folder: Path) -> N
 
 
 def _check_stopped(source: ChannelDownloader) -> None:
-    """Raise Interrupted when the job is being stopped."""
+    """Raise JobStoppedError when the job is being stopped."""
     if source.stop.is_set():
-        raise Interrupted
+        raise JobStoppedError
 
 
 def _refused(problem: ClientError) -> DownloadError:

@@ -1,6 +1,8 @@
 """Run one training job from its turn in the queue to its end, in a thread of its own.
 
-The order of statuses and the FailureReason texts follow SageMaker's (API reference, "DescribeTrainingJob").
+The order of statuses and the FailureReason texts follow SageMaker's (API reference, "DescribeTrainingJob"; developer
+guide, "Managed Spot Training Lifecycle"). When a spot job's instance is reclaimed, its program is killed at once and
+everything on the instance is gone; the job starts again with the checkpoints in S3.
 """
 
 from __future__ import annotations
@@ -20,10 +22,25 @@ from sandbox.common.queue import WaitedTooLongError
 from sandbox.common.s3_uri import split_uri
 from sandbox.common.store import Document
 from sandbox.hosting.container import StartError
+from sandbox.http.faults import FaultRule
 from sandbox.training import opt_ml, status
-from sandbox.training.channels import ChannelDownloader, DownloadError, Interrupted, fetch_channels
+from sandbox.training.channels import (
+    ChannelDownloader,
+    DownloadError,
+    JobStoppedError,
+    fetch_channels,
+)
+from sandbox.training.checkpoints import CheckpointError, CheckpointSync
 from sandbox.training.run import JobContext, JobRun
 from sandbox.training.status import KIND
+
+INTERRUPTED = "Interrupted"
+RETRY_SECONDS = 1.0  # between two attempts to launch a spot instance
+NO_CAPACITY = (
+    "CapacityError: Unable to provision requested ML compute capacity. "
+    "Please retry using a different ML instance type."
+)
+"""AWS's FailureReason (DIAGNijmegen/rse-grand-challenge, issue 2631)."""
 
 
 class JobFailure(Exception):  # noqa: N818 - a job's failure, not one of this program
@@ -39,6 +56,9 @@ class Job:
         self._ticket = context.queue.enter()
         self._stop = threading.Event()
         self._changed = threading.Event()  # the program ended, or is asked to
+        self._deadline = threading.TIMEOUT_MAX  # of a spot job's MaxWaitTimeInSeconds, by time.monotonic()
+        self._trained = 0.0  # seconds, before the last interruption
+        self._no_capacity_until = 0.0  # by time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"job {name}", daemon=True)
 
     def start(self) -> None:
@@ -61,9 +81,10 @@ class Job:
         """Run the job and record its end, whatever it is."""
         try:
             self._take_turn()
-        except Interrupted:
+        except JobStoppedError:
             self._end("Stopped")
         except WaitedTooLongError:
+            self._enter("Stopping")
             self._end("MaxWaitTimeExceeded")
         except JobFailure as failure:
             self._end("Failed", str(failure))
@@ -84,27 +105,32 @@ class Job:
         """Wait for the job's turn, then train."""
         queue, document = self._context.queue, self._context.store.get(KIND, self.name)
         if document is None:
-            raise Interrupted
+            raise JobStoppedError
         text = f"Waiting in the queue: this machine trains {queue.places} at a time."
         stopping = document["StoppingCondition"]
-        bounds = [stopping.get(name) for name in ("MaxWaitTimeInSeconds", "MaxPendingTimeInSeconds")]
-        patience = min([float(bound) for bound in bounds if bound] or [threading.TIMEOUT_MAX])
+        if seconds := stopping.get("MaxWaitTimeInSeconds"):
+            waited = self._context.clock() - document["CreationTime"]
+            self._deadline = time.monotonic() + seconds - waited
+        patience = min(self._deadline - time.monotonic(), threading.TIMEOUT_MAX)
+        patience = min(patience, stopping.get("MaxPendingTimeInSeconds") or patience)
         with queue.turn(self._ticket, self._check_stopped, lambda: self._enter("Starting", text), patience):
             self._train(document)
 
     def _train(self, document: Document) -> None:
-        """Download, train and upload. Raises JobFailure."""
-        try:
-            command = self._context.container.command(document["AlgorithmSpecification"]["TrainingImage"])
-            self._download(document)
-            self._enter("Training")
-            run = JobRun(document, command, self._root, self._context, self._changed)
-        except (StartError, DownloadError) as problem:
-            raise JobFailure(f"ClientError: {problem}") from problem
-        outcome = self._watch(run, document["StoppingCondition"]["MaxRuntimeInSeconds"])
-        if self._context.closing.is_set():
-            return
-        run.finish()
+        """Download, train and upload; start again after each interruption. Raises JobFailure."""
+        while True:
+            self._await_capacity(document)
+            run, checkpoints = self._start_program(document)
+            outcome = self._watch(run, document, checkpoints)
+            if self._context.closing.is_set():
+                return
+            run.finish()
+            if outcome != INTERRUPTED:
+                break
+            shutil.rmtree(self._root, ignore_errors=True)
+            self._enter(INTERRUPTED)
+            self._pause(self._context.container.limits.spot_restart_seconds)
+            self._enter("Starting", status.LAUNCHING)
         self._enter("Uploading")
         failed = outcome is None and run.process.exit_code != 0
         try:
@@ -116,8 +142,45 @@ class Job:
             raise JobFailure(run.failure())
         self._end(outcome or "Completed", artifact=uri)
 
+    def _await_capacity(self, document: Document) -> None:
+        """Wait until a spot instance can be launched. Raises JobFailure for another instance without capacity."""
+        faults = self._context.container.faults
+        while time.monotonic() < self._no_capacity_until or faults.take(
+            "capacity", document["ResourceConfig"]["InstanceType"]
+        ):
+            if not document["EnableManagedSpotTraining"]:
+                raise JobFailure(NO_CAPACITY)
+            self._enter("Starting", status.NO_CAPACITY)
+            self._pause(RETRY_SECONDS)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless the job is stopped. Raises JobStoppedError, or WaitedTooLongError at the deadline."""
+        ends = time.monotonic() + seconds
+        while (now := time.monotonic()) < ends:
+            self._check_stopped()
+            if now >= self._deadline:
+                raise WaitedTooLongError
+            self._stop.wait(min(ends, self._deadline) - now)
+        self._check_stopped()
+
+    def _start_program(self, document: Document) -> tuple[JobRun, CheckpointSync | None]:
+        """Prepare the instance and start the program. Raises JobFailure or JobStoppedError."""
+        container, config = self._context.container, document.get("CheckpointConfig")
+        try:
+            command = container.command(document["AlgorithmSpecification"]["TrainingImage"])
+            self._download(document)
+            checkpoints = CheckpointSync(config, self._root, container.loopback) if config else None
+            if checkpoints:
+                checkpoints.restore()
+            self._check_stopped()
+            self._enter("Training")
+            self._changed.clear()
+            return JobRun(document, command, self._root, self._context, self._changed), checkpoints
+        except (StartError, DownloadError) as problem:
+            raise JobFailure(f"ClientError: {problem}") from problem
+
     def _download(self, document: Document) -> None:
-        """Fetch the channels into the job's folder. Raises DownloadError or Interrupted."""
+        """Fetch the channels into the job's folder. Raises DownloadError or JobStoppedError."""
         self._enter("Downloading")
         opt_ml.prepare(self._root, document)
         s3 = self._context.container.loopback.client("s3")
@@ -125,20 +188,61 @@ class Job:
         fetch_channels(source, document.get("InputDataConfig") or [], self._root / "input/data")
         self._check_stopped()
 
-    def _watch(self, run: JobRun, limit: float) -> str | None:
-        """Wait for the program's end; return "Stopped" or "MaxRuntimeExceeded" when it was ended, else None."""
-        process, outcome, ends = run.process, None, time.monotonic() + limit
+    def _watch(self, run: JobRun, document: Document, checkpoints: CheckpointSync | None) -> str | None:
+        """Wait for the program's end and copy its checkpoints. Raises JobFailure when these cannot be copied.
+
+        Return None when it was not ended; else "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded" or
+        "Interrupted".
+        """
+        process, outcome, started = run.process, None, time.monotonic()
+        ends = started + document["StoppingCondition"]["MaxRuntimeInSeconds"] - self._trained
+        failure: CheckpointError | None = None
         while process.exit_code is None:
             now = time.monotonic()
-            if outcome is None and (self._stop.is_set() or now >= ends):
-                outcome = "Stopped" if self._stop.is_set() else "MaxRuntimeExceeded"
-                self._enter("Stopping")
-                process.terminate()
-                ends = now
+            if outcome is None:
+                outcome = self._reason_to_end(now, ends, document, checkpoints)
+                ends = min(ends, self._deadline) if outcome is None else now
+                if outcome == INTERRUPTED:
+                    process.kill()
+                elif outcome is not None:
+                    self._enter("Stopping")
+                    process.terminate()
             if outcome is not None and now >= ends + self._grace():
                 process.kill()
             run.wait(ends + (0 if outcome is None else self._grace()) - now)
+            if failure is None and outcome != INTERRUPTED:
+                failure = _copy(checkpoints)
+                if failure is not None:
+                    process.kill()
+        self._trained += time.monotonic() - started
+        if outcome == INTERRUPTED:
+            return None if process.exit_code == 0 else outcome  # 0: it had just completed
+        if failure := failure or _copy(checkpoints):
+            raise JobFailure(f"ClientError: {failure}")
         return outcome or ("Stopped" if self._stop.is_set() else None)
+
+    def _reason_to_end(
+        self, now: float, ends: float, document: Document, checkpoints: CheckpointSync | None
+    ) -> str | None:
+        """Return why the program is to be ended now; None to let it run. ends: of its run time."""
+        if self._stop.is_set():
+            return "Stopped"
+        if now >= self._deadline:
+            return "MaxWaitTimeExceeded"
+        if now >= ends:
+            return "MaxRuntimeExceeded"
+
+        def due(rule: FaultRule) -> bool:
+            saved = checkpoints is not None and checkpoints.uploaded > 0
+            return saved or not rule.options.get("after_checkpoint")
+
+        if not document["EnableManagedSpotTraining"]:
+            return None
+        rule = self._context.container.faults.take("interrupt", self.name, due)
+        if rule is None:
+            return None
+        self._no_capacity_until = now + rule.options.get("capacity_seconds", 0)
+        return INTERRUPTED
 
     def _grace(self) -> float:
         """Return the seconds between SIGTERM and SIGKILL: few when the sandbox itself is stopping."""
@@ -165,9 +269,9 @@ class Job:
     # The stored document
 
     def _check_stopped(self) -> None:
-        """Raise Interrupted when the job is being stopped."""
+        """Raise JobStoppedError when the job is being stopped."""
         if self._stop.is_set():
-            raise Interrupted
+            raise JobStoppedError
 
     def _enter(self, secondary: str, message: str | None = None) -> None:
         """Enter a secondary status."""
@@ -191,3 +295,13 @@ class Job:
         """Change the stored job, unless the sandbox is closing."""
         if not self._context.closing.is_set():
             self._context.store.update(KIND, self.name, change)
+
+
+def _copy(checkpoints: CheckpointSync | None) -> CheckpointError | None:
+    """Copy the job's checkpoints to S3; return the problem."""
+    try:
+        if checkpoints is not None:
+            checkpoints.copy()
+    except CheckpointError as problem:
+        return problem
+    return None

@@ -13,7 +13,7 @@ from sandbox.services.sagemaker import members
 from sandbox.services.sagemaker.listing import Listing
 from sandbox.services.sagemaker.references import References
 from sandbox.services.sagemaker.resources import Operation, Resources
-from sandbox.training import metrics
+from sandbox.training import metrics, opt_ml
 from sandbox.training import status as training_status
 from sandbox.training.manager import Training
 from sandbox.training.status import KIND
@@ -49,6 +49,8 @@ class TrainingOperations:
         self._references.check_role(params["RoleArn"])
         output = params["OutputDataConfig"]["S3OutputPath"]
         self._references.check_bucket("OutputDataConfig.S3OutputPath", output)
+        if checkpoints := params.get("CheckpointConfig"):
+            self._references.check_bucket("CheckpointConfig.S3Uri", checkpoints["S3Uri"])
         name, now = params["TrainingJobName"], self._resources.clock()
         arn = self._resources.arn(KIND, name)
         document = {**completed(params, self._default_seconds), "TrainingJobArn": arn, "CreationTime": now}
@@ -157,6 +159,8 @@ def check(params: Params) -> None:
     ]
     if params["OutputDataConfig"].get("CompressionType") == "NONE":
         problems.append("The sandbox uploads a model.tar.gz only: remove OutputDataConfig.CompressionType.")
+    if local_path := (params.get("CheckpointConfig") or {}).get("LocalPath"):
+        problems += filter(None, [opt_ml.local_path_problem(local_path)])
     if environment := environment_problem(params.get("Environment") or {}):
         problems.append(f"Environment: {environment}")
     if problems:

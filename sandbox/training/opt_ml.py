@@ -1,23 +1,27 @@
 """Prepare /opt/ml of a training job: its folders, its configuration, and the archives of its output.
 
 Source: SageMaker developer guide, "Use Your Own Training Algorithms" and "How Amazon SageMaker AI Provides Training
-Information".
+Information"; for checkpointconfig.json, AWS's containers that read it (aws/sagemaker-xgboost-container).
 """
 
 from __future__ import annotations
 
 import json
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sandbox.common.store import Document
 
 HOST = "algo-1"
 FOLDERS = ("input/config", "input/data", "model", "output/data", "checkpoints")
+ML_ROOT = PurePosixPath("/opt/ml")
+CHECKPOINTS = "/opt/ml/checkpoints"
+_TAKEN = ("input", "model", "output", "code")
+"""Folders of /opt/ml with another purpose."""
 
 
 def prepare(root: Path, document: Document) -> None:
-    """Create the folders and write the three files of input/config. root: a folder that does not exist yet."""
+    """Create the folders and write the files of input/config. root: a folder that does not exist yet."""
     for name in FOLDERS:
         (root / name).mkdir(parents=True)
     channels = document.get("InputDataConfig") or []
@@ -33,8 +37,28 @@ def prepare(root: Path, document: Document) -> None:
             "current_instance_type": document["ResourceConfig"].get("InstanceType"),
         },
     }
+    if config := document.get("CheckpointConfig"):
+        files["checkpointconfig"] = {
+            "S3Uri": config["S3Uri"],
+            "LocalPath": config.get("LocalPath", CHECKPOINTS),
+        }
+        checkpoint_folder(root, config).mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (root / "input/config" / f"{name}.json").write_text(json.dumps(content))
+
+
+def checkpoint_folder(root: Path, config: Document) -> Path:
+    """Return the folder of a job's checkpoints. config: its CheckpointConfig, checked by `local_path_problem`."""
+    return root / PurePosixPath(config.get("LocalPath") or CHECKPOINTS).relative_to(ML_ROOT)
+
+
+def local_path_problem(path: str) -> str:
+    """Return why a CheckpointConfig.LocalPath is refused; empty for a valid one."""
+    local = PurePosixPath(path)
+    inside = local.is_relative_to(ML_ROOT) and local != ML_ROOT and ".." not in local.parts
+    if inside and local.relative_to(ML_ROOT).parts[0] not in _TAKEN:
+        return ""
+    return f"The sandbox keeps checkpoints in a folder of {ML_ROOT} such as {CHECKPOINTS}, not in {path}."
 
 
 def _channel(channel: Document, document: Document) -> Document:

@@ -15,7 +15,7 @@ from sandbox.common.publish import publish
 from sandbox.common.queue import Queue
 from sandbox.common.store import Document, RecordStore
 from sandbox.common.utilization import Utilization
-from sandbox.hosting.container import allowed_environment
+from sandbox.hosting.container import allowed_environment, strict_environment
 from sandbox.hosting.context import ContainerContext
 from sandbox.training import cloudwatch, opt_ml
 from sandbox.training.metrics import JobMetrics, MetricFinder, Point, final
@@ -66,7 +66,7 @@ class JobRun:
         self.process = TrainingProcess(
             command,
             root,
-            _environment(document, context.region),
+            _environment(document, context),
             context.container.death_pipe,
             follow=lambda pipe: context.container.shipper.follow(pipe, LOG_GROUP, stream, self._read),
             ended=changed.set,
@@ -133,11 +133,12 @@ class JobRun:
                 self._unpublished += points
 
 
-def _environment(document: Document, region: str) -> dict[str, str]:
+def _environment(document: Document, context: JobContext) -> dict[str, str]:
     """Return the program's environment variables. Raises StartError."""
     about = {
         "TRAINING_JOB_NAME": document["TrainingJobName"],
         "TRAINING_JOB_ARN": document["TrainingJobArn"],
-        "AWS_REGION": region,
+        "AWS_REGION": context.region,
+        **strict_environment(context.container.limits.strict),
     }
     return {**allowed_environment(document.get("Environment")), **about}

@@ -2,8 +2,10 @@
 
 epochs (3), seconds (per epoch, 0.02), echo (a line to print), fail (a text for output/failure, and exit code `code`,
 else 2), code (exit code), kill (ends itself by SIGKILL), stubborn (ignores SIGTERM), child (starts a child that does
-so, too), files (of model/, comma-separated), data (a file of output/data), nan (is the first epoch's loss). On
-SIGTERM it writes its model and exits with 0.
+so, too), files (of model/, comma-separated), data (a file of output/data), nan (is the first epoch's loss), hold (a
+run that did not resume from a checkpoint waits after this epoch). On SIGTERM it writes its model and exits with 0.
+
+With a checkpoint configuration it saves each epoch as epoch-N.json there, and resumes after the last one.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import FrameType
 
 from artifacts import gluoncv_shapes, parameters  # in the same folder, as this file runs as a program
@@ -58,6 +60,30 @@ def _save() -> None:
         (ROOT / "output/data" / HYPERPARAMETERS["data"]).write_text("extra")
 
 
+def _checkpoints() -> Path | None:
+    """Return the folder of the checkpoints; None for a job without them."""
+    config = ROOT / "input/config/checkpointconfig.json"
+    if not config.is_file():
+        return None
+    return ROOT / PurePosixPath(json.loads(config.read_text())["LocalPath"]).relative_to("/opt/ml")
+
+
+def _train(epochs: int) -> None:
+    """Run the epochs, from the one after the last checkpoint."""
+    folder = _checkpoints()
+    saved = sorted(folder.glob("epoch-*.json")) if folder else []
+    first = len(saved)
+    if saved:
+        _say(f"Resuming from the checkpoint {saved[-1].name}: the next epoch is {first}")
+    for number in range(first, epochs):
+        _epoch(number, epochs)
+        if folder:
+            (folder / f"epoch-{number:04}.json").write_text("{}")
+        held = not saved and HYPERPARAMETERS.get("hold") == str(number)
+        if STOP.wait(600 if held else float(HYPERPARAMETERS.get("seconds", "0.02"))):
+            return
+
+
 def _weights() -> bytes:
     """Return parameters that look like a model with this number of classes."""
     return parameters(gluoncv_shapes(classes=int(HYPERPARAMETERS.get("num_classes", "3"))))
@@ -85,11 +111,7 @@ def main() -> int:
     if "fail" in HYPERPARAMETERS:
         (ROOT / "output/failure").write_text(HYPERPARAMETERS["fail"])
         return int(HYPERPARAMETERS.get("code", "2"))
-    epochs = int(HYPERPARAMETERS.get("epochs", "3"))
-    for number in range(epochs):
-        _epoch(number, epochs)
-        if STOP.wait(float(HYPERPARAMETERS.get("seconds", "0.02"))):
-            break
+    _train(int(HYPERPARAMETERS.get("epochs", "3")))
     if "kill" in HYPERPARAMETERS:
         os.kill(os.getpid(), signal.SIGKILL)
     while "stubborn" in HYPERPARAMETERS:

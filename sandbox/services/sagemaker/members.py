@@ -88,6 +88,7 @@ TRAINING_JOB = _supported(
     StoppingCondition.MaxRuntimeInSeconds StoppingCondition.MaxWaitTimeInSeconds
     StoppingCondition.MaxPendingTimeInSeconds
     EnableNetworkIsolation EnableInterContainerTrafficEncryption EnableManagedSpotTraining
+    CheckpointConfig.S3Uri CheckpointConfig.LocalPath
     DebugHookConfig.S3OutputPath ProfilerConfig.S3OutputPath ProfilerConfig.DisableProfiler
     RetryStrategy.MaximumRetryAttempts
     """,
@@ -99,7 +100,6 @@ TRAINING_JOB = _supported(
         "AlgorithmSpecification.AlgorithmName": "use TrainingImage",
         "AlgorithmSpecification.ContainerArguments": "remove it, as the sandbox runs the image's own program",
         "AlgorithmSpecification.ContainerEntrypoint": "remove it, as the sandbox runs the image's own program",
-        "CheckpointConfig": "remove it, as the sandbox stores no checkpoints",
         # Version 2 of the SageMaker SDK sends DebugHookConfig with nothing but a path: nothing is collected then.
         "DebugHookConfig.CollectionConfigurations": _NO_DEBUGGER,
         "DebugHookConfig.HookParameters": _NO_DEBUGGER,

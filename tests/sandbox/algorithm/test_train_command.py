@@ -227,3 +227,56 @@ def test_it_ends_with_its_parent_process(prepare: Prepare) -> None:
 
 def _losses(text: str) -> list[float]:
     return [float(value) for value in re.findall(r"train cross_entropy <loss>=(\S+)", text)]
+
+
+def _with_checkpoints(root: Path) -> Path:
+    """Give a job a checkpoint configuration, and return its folder of checkpoints."""
+    config = {"S3Uri": "s3://bucket/saved", "LocalPath": "/opt/ml/checkpoints"}
+    (root / "input/config/checkpointconfig.json").write_text(json.dumps(config))
+    (root / "checkpoints").mkdir()
+    return root / "checkpoints"
+
+
+@pytest.mark.mxnet
+def test_a_job_resumes_from_its_newest_checkpoint(prepare: Prepare) -> None:
+    """It keeps two checkpoints; a damaged one is passed over with a warning, and no saved epoch is repeated."""
+    first = prepare({**SMALL, "epochs": "3"})
+    folder = _with_checkpoints(first)
+    done = _train(first)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "No checkpoint was found: training starts with epoch 0" in done.stdout
+    assert [path.name for path in sorted(folder.iterdir())] == ["checkpoint-0001.zip", "checkpoint-0002.zip"]
+    second = prepare({**SMALL, "epochs": "4"}, "second")
+    copied = _with_checkpoints(second)
+    (copied / "checkpoint-0001.zip").write_bytes((folder / "checkpoint-0001.zip").read_bytes())
+    (copied / "checkpoint-0002.zip").write_bytes(b"PK damaged")
+    resumed = _train(second)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert "The checkpoint checkpoint-0002.zip cannot be read and is not used" in resumed.stdout
+    assert "Resuming from the checkpoint checkpoint-0001.zip: the next epoch is 2" in resumed.stdout
+    assert re.findall(r"epoch=(\d+), validation mIOU", resumed.stdout) == ["2", "3"]
+    assert {path.name for path in (second / "model").iterdir()} == {
+        "model_algo-1",
+        "model_best.params",
+        "hyperparams.json",
+    }
+    assert _losses(resumed.stdout)[0] < _losses(done.stdout)[0]
+
+
+@pytest.mark.mxnet
+def test_a_checkpoint_of_another_network_is_refused(prepare: Prepare) -> None:
+    """The reason names the hyperparameter with both values; a finished job only writes its model again."""
+    first = prepare({**SMALL, "epochs": "1"})
+    folder = _with_checkpoints(first)
+    assert _train(first).returncode == 0
+    (first / "model/model_algo-1").unlink()
+    again = _train(first)
+    assert (again.returncode, re.findall("validation mIOU", again.stdout)) == (0, ["validation mIOU"])
+    assert (first / "model/model_algo-1").is_file()
+    other = prepare({**SMALL, "num_classes": "3"}, "other")
+    (_with_checkpoints(other) / "checkpoint-0000.zip").write_bytes(
+        (folder / "checkpoint-0000.zip").read_bytes()
+    )
+    refused = _train(other)
+    assert refused.returncode == 2, refused.stdout
+    assert "is of a job with num_classes 2, but num_classes is 3" in (other / "output/failure").read_text()

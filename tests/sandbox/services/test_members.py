@@ -62,6 +62,7 @@ VALUES: dict[str, Any] = {
     "RoleArn": ROLE,
     "ExecutionRoleArn": ROLE,
     "S3Uri": f"s3://{BUCKET}/train",
+    "CheckpointConfig.LocalPath": "/opt/ml/state",
     "S3OutputPath": f"s3://{BUCKET}/other",
     "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz",
     "DataCaptureConfig.DestinationS3Uri": f"s3://{BUCKET}/captured",

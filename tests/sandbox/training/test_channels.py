@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sandbox.server import Sandbox
-from sandbox.training.channels import ChannelDownloader, DownloadError, Interrupted, fetch_channels
+from sandbox.training.channels import ChannelDownloader, DownloadError, JobStoppedError, fetch_channels
 
 BUCKET = "channels"
 KEYS = (
@@ -106,6 +106,6 @@ def test_a_stop_ends_the_download(source: ChannelDownloader, tmp_path: Path) -> 
     """Nothing more is downloaded once the job is stopped."""
     source.stop.set()
     data: dict[str, Any] = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/train/"}
-    with pytest.raises(Interrupted):
+    with pytest.raises(JobStoppedError):
         fetch_channels(source, [{"ChannelName": "c", "DataSource": {"S3DataSource": data}}], tmp_path)
     assert not list(tmp_path.rglob("*.jpg"))

@@ -53,7 +53,7 @@ def test_a_name_is_given_once(client: Client, training_request: Request, train: 
             {"StoppingCondition": {"MaxRuntimeInSeconds": 9, "MaxWaitTimeInSeconds": 9}},
             "It requires EnableManagedSpotTraining.",
         ),
-        ({"CheckpointConfig": {"S3Uri": "s3://x/y"}}, "does not support CheckpointConfig"),
+        ({"CheckpointConfig": {"S3Uri": "s3://x/y", "LocalPath": "/tmp/y"}}, "not in /tmp/y"),
         ({"AlgorithmSpecification": {"TrainingInputMode": "File"}}, "must specify AlgorithmSpecification"),
         (
             {
