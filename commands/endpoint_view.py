@@ -128,8 +128,10 @@ def summary(row: EndpointRow, cost: EndpointCost) -> dict[str, Any]:
     }
 
 
-def table_row(row: dict[str, Any]) -> dict[str, str]:
+def table_row(row: dict[str, Any], *, sandbox: bool) -> dict[str, str]:
     """Return the cells that fit into a line of a terminal."""
+    from core.cost.training import cost_label
+
     last = row["last_call_after"]
     return {
         "name": row["name"],
@@ -139,8 +141,8 @@ def table_row(row: dict[str, Any]) -> dict[str, str]:
         "calls 24 h": _number(row["calls_24h"]),
         "calls 7 d": _number(row["calls_7d"]),
         "last call after": f"{datetime.fromisoformat(last).astimezone():%Y-%m-%d %H:%M}" if last else "",
-        "cost per hour": money(row["usd_per_hour"]),
-        "cost per month": money(row["usd_per_month"]),
+        cost_label("cost per hour", sandbox=sandbox): money(row["usd_per_hour"]),
+        cost_label("cost per month", sandbox=sandbox): money(row["usd_per_month"]),
     }
 
 
@@ -178,6 +180,8 @@ class CostSummary:
 
     def show(self) -> None:
         """Print the totals and what they do not include."""
+        from core.cost.training import cost_label
+
         which = "Total" if self.complete else f"Total of the {self.shown} shown"
         total, at_least = self.total, "at least " if self.total.unknown else ""
         per_hour, per_month = f"{at_least}{total.per_hour}", f"{at_least}{total.per_month}"
@@ -188,7 +192,8 @@ class CostSummary:
             write(f"Usage is unknown for {plural(self.unknown, 'endpoint')}.")
         if self.idle:
             at_least = "at least " if len(total.idle) < len(self.idle) else ""
-            write(f"Idle: {', '.join(self.idle)}. Idle cost per month: {at_least}{total.wasted_per_month}.")
+            idle_label = cost_label("Idle cost per month", sandbox=self.prices.sandbox)
+            write(f"Idle: {', '.join(self.idle)}. {idle_label}: {at_least}{total.wasted_per_month}.")
 
 
 def sum_costs(
@@ -240,8 +245,10 @@ def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:
     }
 
 
-def print_details(document: dict[str, Any]) -> None:
+def print_details(document: dict[str, Any], *, sandbox: bool) -> None:
     """Print name and value on a line each; a list or a mapping takes a line per entry."""
+    from core.cost.training import cost_label
+
     for name, value in document.items():
         if value in (None, "", []) and not name.startswith("usd_per"):
             continue
@@ -254,7 +261,9 @@ def print_details(document: dict[str, Any]) -> None:
             write(f"  {value['cause']}")
             write(f"  {value['todo']}")
         else:
-            write(f"{label(name, LABELS)}: {money(value) if name.startswith('usd_') else value}")
+            is_amount = name.startswith("usd_")
+            shown = cost_label(label(name, LABELS), sandbox=sandbox and is_amount)
+            write(f"{shown}: {money(value) if is_amount else value}")
 
 
 def entry_row(entry: JournalEntry) -> dict[str, Any]:

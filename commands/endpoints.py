@@ -67,7 +67,7 @@ def list_endpoints(
             cost, idle = total.to_dict(), list(total.idle)
             print_json(endpoints=rows, complete=complete, cost=cost, idle=idle, prices=table.attribution)
             return
-        print_table("Endpoints", [view.table_row(row) for row in rows])
+        print_table("Endpoints", [view.table_row(row, sandbox=table.sandbox) for row in rows])
         if rows:
             total.show()
         if not complete:
@@ -97,7 +97,7 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
         if as_json:
             print_json(**document)
         else:
-            view.print_details(document)
+            view.print_details(document, sandbox=table.sandbox)
 
 
 @endpoints.command()

@@ -46,7 +46,9 @@ LABELS = {
     "seconds": "duration (s)",
     "cost_usd": "cost",
     "max_runtime_seconds": "maximum run time (s)",
+    "training_seconds": "training time (s)",
     "billable_seconds": "billable time (s)",
+    "checkpoint_uri": "checkpoints",
     "role_arn": "role ARN",
     "model_uri": "model URI",
 }
@@ -115,7 +117,8 @@ def list_jobs(
                 jobs=rows, total=listing.total, complete=complete, notes=notes, prices=table.attribution
             )
             return
-        print_table("Training jobs", [_table_row(row) for row in rows])
+        print_table("Training jobs", [_table_row(row, sandbox=table.sandbox) for row in rows])
+        _say_what_prices_are(table)
         for note in listing.notes:
             say(note)
         if job_filter.only_segmentation and not any(job.summary for job in listing.jobs):
@@ -136,11 +139,12 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
 
             job = describe_job(clients, name)
             lines = _last_lines(clients, name) if job.status == "Failed" else None
+            cuts = _interruptions(clients, job)
             table = prices(clients)
         for note in job.notes:
             say(note)
         diagnosis = diagnose(job, lines)
-        document = _summary(job, table) | _details(job)
+        document = _summary(job, table) | _details(job) | {"interruptions": cuts}
         document["diagnosis"] = (
             {
                 "title": diagnosis.title,
@@ -154,7 +158,8 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
         if as_json:
             print_json(**document, prices=table.attribution)
         else:
-            _print_details(document)
+            _print_details(document, sandbox=table.sandbox)
+            _say_what_prices_are(table)
 
 
 @jobs.command()
@@ -297,8 +302,9 @@ def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
     }
 
 
-def _table_row(row: dict[str, Any]) -> dict[str, str]:
+def _table_row(row: dict[str, Any], *, sandbox: bool) -> dict[str, str]:
     """Return the cells that fit into a line of a terminal."""
+    from core.cost.training import cost_label
     from core.text import clock_duration
 
     return {
@@ -309,20 +315,58 @@ def _table_row(row: dict[str, Any]) -> dict[str, str]:
         "mean IoU": "" if row["mean_iou"] is None else f"{row['mean_iou']:.3f}",
         "instance": row["instance_type"] + (" spot" if row["spot"] else ""),
         "duration": "" if row["seconds"] is None else clock_duration(row["seconds"]),
-        "cost": _cost(row["cost_usd"]),
+        cost_label("cost", sandbox=sandbox): _cost(row["cost_usd"]),
         "created": f"{datetime.fromisoformat(row['created_at']).astimezone():%Y-%m-%d %H:%M}",
     }
 
 
+def _say_what_prices_are(table: PriceTable) -> None:
+    """Report that the prices of the sandbox are estimates."""
+    from core.cost.training import SANDBOX_NOTE
+
+    if table.sandbox:
+        say(SANDBOX_NOTE)
+
+
+def _interruptions(clients: Clients, job: TrainingJob) -> list[dict[str, Any]]:
+    """Return when a spot job was interrupted and where it resumed, by its log."""
+    from core.aws.logs import all_events
+    from core.training.interruptions import interruptions
+
+    if not any(step.status == "Interrupted" for step in job.transitions):
+        return []
+    try:
+        events = all_events(clients, job.name).events
+    except (DeniedError, RejectedError) as error:
+        say(f"The log was not read, so it is unknown where the job resumed. {error}")
+        events = ()
+    return [
+        {
+            "at": iso(cut.at),
+            "resumed_at": iso(cut.resumed_at),
+            "next_epoch": cut.next_epoch,
+            "checkpoint": cut.checkpoint,
+            "outcome": cut.outcome,
+        }
+        for cut in interruptions(job, events)
+    ]
+
+
 def _details(job: TrainingJob) -> dict[str, Any]:
     """Return what `show` adds to the row of `list`."""
+    from core.cost.training import spot_saving
+
+    saving = spot_saving(job)
     return {
         "arn": job.arn,
         "failure_reason": job.failure_reason,
         "started_at": iso(job.started_at),
         "ended_at": iso(job.ended_at),
         "max_runtime_seconds": job.max_runtime_seconds,
+        "training_seconds": job.training_seconds,
         "billable_seconds": job.billable_seconds,
+        "spot_saving": None if saving is None else round(saving, 4),
+        "checkpoint_uri": job.checkpoint_uri or None,
         "image": job.image,
         "role_arn": job.role_arn,
         "channels": {channel.name: channel.uri for channel in job.channels},
@@ -336,20 +380,27 @@ def _details(job: TrainingJob) -> dict[str, Any]:
     }
 
 
-def _print_details(document: dict[str, Any]) -> None:
+def _print_details(document: dict[str, Any], *, sandbox: bool) -> None:
     """Print name and value on a line each; a list or a mapping takes a line per entry."""
+    from core.cost.training import cost_label
+
     for name, value in document.items():
-        if value is None or name in ("transitions", "diagnosis"):
+        if value is None or name in ("transitions", "diagnosis", "interruptions"):
             continue
         if isinstance(value, dict):
             write(f"{label(name, LABELS)}:")
             for key, text in value.items():
                 write(f"  {key}: {text}")
         else:
-            write(f"{label(name, LABELS)}: {_cost(value) if name == 'cost_usd' else value}")
+            shown = cost_label(label(name, LABELS), sandbox=sandbox and name == "cost_usd")
+            write(f"{shown}: {_cell(name, value)}")
     write("transitions:")
     for step in document["transitions"]:
         write(f"  {step['started_at']}  {step['status']}  {step['message']}")
+    if document["interruptions"]:
+        write("interruptions:")
+    for cut in document["interruptions"]:
+        write(f"  {cut['at']}  {cut['outcome']}")
     diagnosis = document["diagnosis"]
     if diagnosis:
         write(f"diagnosis: {diagnosis['title']}")
@@ -398,6 +449,13 @@ def _print_curves(name: str, curves_of_job: tuple[MetricSeries, ...], *, unread:
     for series in curves_of_job:
         for note in notes(series):
             say(note)
+
+
+def _cell(name: str, value: Any) -> Any:
+    """Return a value of the JSON document as people read it."""
+    if name == "cost_usd":
+        return _cost(value)
+    return f"{value:.0%}" if name == "spot_saving" else value
 
 
 def _cost(usd: str | None) -> str:

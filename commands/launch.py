@@ -224,6 +224,7 @@ def _start(
 ) -> None:
     """Run the pre-flight checks, report the issues, and start the job if none is an error."""
     from core.aws.prices import prices
+    from core.cost.spot import spot_history
     from core.plans.plan import plan_launch
 
     spec, problems, notes = _check_spec(backend.clients, spec, previous)
@@ -235,7 +236,9 @@ def _start(
         raise InputError("The job would fail, so it was not started.", todo="Fix the errors above.")
     warnings = tuple(problem.message for problem in problems if problem.severity == "warning")
     reasons: list[str] = []
-    plan = plan_launch(spec, prices(backend.clients, notes=reasons), warnings=warnings)
+    table = prices(backend.clients, notes=reasons)
+    history = spot_history(_past_jobs(backend.clients), spec) if spec.spot else None
+    plan = plan_launch(spec, table, warnings=warnings, history=history)
     for reason in reasons:
         say(reason)
     if not confirmed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
@@ -256,6 +259,18 @@ def _start(
             print_json(**document, job=_ended_job(job) if job else None)
     if job is not None and job.status == "Failed":
         raise typer.Exit(FAILED)
+
+
+def _past_jobs(clients: Clients) -> tuple[TrainingJob, ...]:
+    """Return the account's newest jobs, for the forecast of a spot job; none, with a message, if they are denied."""
+    from core.aws.training import all_jobs
+    from core.training.filters import JobFilter
+
+    try:
+        return all_jobs(clients, JobFilter(), pages=1).jobs
+    except (DeniedError, RejectedError) as error:
+        say(f"The forecast does not use the account's own jobs. {error}")
+        return ()
 
 
 def _ended_job(job: TrainingJob) -> dict[str, Any]:

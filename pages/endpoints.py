@@ -46,7 +46,7 @@ def _list(connection: Connection, reading: Snapshot[FleetSnapshot]) -> None:
     rows = filters.draw(reading.value.rows)
     _freshness(reading, len(rows))
     if rows:
-        table.show(rows)
+        table.show(rows, sandbox=connection.is_sandbox)
         table.offer_deletion(connection, reading.value.rows)
     else:
         st.info("**No endpoints match these filters.**", icon=":material/filter_alt:")

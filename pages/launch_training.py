@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.access.quotas import InstanceNeed
 from core.aws.connection import Connection
+from core.cost.spot import spot_history
 from core.cost.training import PriceTable
 from core.plans.plan import plan_launch
 from core.training.defaults import new_name
@@ -58,7 +59,7 @@ def _form(checked: CheckedLaunch, prefill: LaunchPrefill, prices: PriceTable, *,
     launch_form.job(checked.spec)
     locked = INCREMENTAL_KEYS if prefill.previous is not None else ()
     launch_form.hyperparameters(checked.spec, locked=locked, sandbox=sandbox)
-    launch_form.compute(checked.spec, prices, sandbox=sandbox)
+    launch_form.compute(checked.spec, prices)
     launch_form.security(checked.spec)
 
 
@@ -67,6 +68,11 @@ def _preflight(
 ) -> None:
     st.subheader("Pre-flight checks")
     summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
+    past = data.past_jobs(connection, checked.spec)
+    plan = plan_launch(
+        checked.spec, prices, warnings=checked.warnings, history=spot_history(past.value, checked.spec)
+    )
+    summary.forecast(plan.forecast, past)
     summary.counts(checked.counts)
     summary.problems(checked.problems, checked.spec, checked.counts, prefill.previous, checked.classes)
     spec = checked.spec
@@ -79,7 +85,6 @@ def _preflight(
     if st.button(
         "Review and launch", type="primary", disabled=checked.blocked, width="stretch", key="review"
     ):
-        plan = plan_launch(checked.spec, prices, warnings=checked.warnings)
         plan_dialog.open_plan(plan, connection, lambda: _open_job(plan.target))
 
 

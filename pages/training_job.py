@@ -59,6 +59,9 @@ def _job(connection: Connection, name: str) -> float | None:
     series, notes = curves.value.series, curves.value.notes
     unread = not series and bool(notes or curves.failure or curves.waiting)
     header.metrics_row(job, series, cost, snapshot.at, sandbox=connection.is_sandbox, unread=unread)
+    cuts = data.interruptions(connection, job)
+    header.interruptions(cuts.value, job, sandbox=connection.is_sandbox)
+    messages.why_not(cuts, snapshot)
     charts, steps = st.columns([3, 1], gap="medium")
     with charts:
         messages.why_not(curves, snapshot)
@@ -68,7 +71,7 @@ def _job(connection: Connection, name: str) -> float | None:
             stopped = early_stop(job, named(series, MIOU), log.value.events)
             job_charts.training(series, running=job.running, early=stopped)
     with steps:
-        header.timeline(job, snapshot.at)
+        header.timeline(job, snapshot.at, cuts.value)
     details.show(connection, snapshot, log)
     return _interval(snapshot)
 

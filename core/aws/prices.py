@@ -35,7 +35,7 @@ def prices(clients: Clients, *, today: date | None = None, notes: list[str] | No
     """
     region = clients.connection.region
     if clients.connection.is_sandbox:
-        return shipped_prices(region)
+        return shipped_prices(region, sandbox=True)
     until = time.monotonic() + MAX_SECONDS
     try:
         training = _prices(clients, region, "Training", until)

@@ -7,8 +7,9 @@ AWS bills a job's `BillableTimeInSeconds` at the on-demand price; for a spot job
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
@@ -53,6 +54,7 @@ class Money:
 
 
 NOTHING = Money(Decimal(0))
+SANDBOX_NOTE = "Sandbox: nothing is billed. Prices are AWS estimates."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class PriceTable:
     source:            where they come from, to show.
     training, hosting: instance type -> price per hour.
     note:              sentences on how they may differ; "" if they do not.
+    sandbox:           whether they are shown for the sandbox, which bills nothing: then every source says so.
     """
 
     region: str
@@ -72,6 +75,7 @@ class PriceTable:
     training: Mapping[str, Money]
     hosting: Mapping[str, Money]
     note: str = ""
+    sandbox: bool = False
 
     def per_hour(self, instance_type: str, use: Use = "training") -> Money | None:
         """Return the price of one instance per hour; None if it is not in the table."""
@@ -80,7 +84,8 @@ class PriceTable:
     @property
     def attribution(self) -> str:
         """Return where the prices come from, with their date."""
-        return f"{self.source} as of {self.as_of.isoformat()}. {self.note}".strip()
+        free = f"{SANDBOX_NOTE} " if self.sandbox else ""
+        return f"{free}{self.source} as of {self.as_of.isoformat()}. {self.note}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +147,19 @@ def from_exact(text: str | None) -> Money | None:
     return None if text is None else Money(Decimal(text))
 
 
-def shipped_prices(region: str) -> PriceTable:
-    """Return the price table shipped with Segdeck; for a missing region, the prices of us-east-1 with a note."""
-    return price_table(json.loads(_shipped()), region)
+def shipped_prices(region: str, *, sandbox: bool = False) -> PriceTable:
+    """Return the price table shipped with Segdeck; for a missing region, the prices of us-east-1 with a note.
+
+    sandbox: whether they are shown for the sandbox.
+    """
+    return replace(price_table(json.loads(_shipped()), region), sandbox=sandbox)
+
+
+def cost_label(label: str, *, sandbox: bool) -> str:
+    """Return the label of an amount, such as "Cost per hour"; in the sandbox, which bills nothing, "AWS price"."""
+    if not sandbox:
+        return label
+    return re.sub(r"\b[Cc]ost\b", "AWS price", label, count=1)
 
 
 def price_table(data: Mapping[str, Any], region: str) -> PriceTable:

@@ -45,6 +45,7 @@ from core.text import listing
 from core.training.security import has_local_storage
 
 BILLS = "It is billed per hour from when it is in service until it is deleted, whether it is called or not."
+BILLED_TWICE = "During the update, both the old and the new instances are billed."
 INSTANCE_FIELDS = (
     "AcceleratorType",
     "AcceleratorPartitionLayouts",
@@ -109,7 +110,7 @@ def plan_deploy(
         (
             *dict.fromkeys((*warnings, *instance_warnings(spec), *_network_notes(spec))),
             *price_warnings(price),
-            BILLS,
+            *(() if prices.sandbox else (BILLS,)),
         ),
         "delete the endpoint; its configuration and model are deleted with it. The artifact stays in S3.",
     )
@@ -189,7 +190,7 @@ def plan_update(
         (
             *dict.fromkeys((*warnings, *instance_warnings(spec, current), *_weaker(detail, spec, model))),
             *price_warnings(price),
-            *(_update_notes(detail, old, spec) if not same else ()),
+            *(_update_notes(detail, old, spec, billed=not prices.sandbox) if not same else ()),
         ),
         f"update it again to its current configuration, {old.name}.",
     )
@@ -367,7 +368,9 @@ def _weaker(detail: EndpointDetail, spec: EndpointSpec, chosen: Model | None) ->
     return tuple(lost)
 
 
-def _update_notes(detail: EndpointDetail, old: EndpointConfig, spec: EndpointSpec) -> tuple[str, ...]:
+def _update_notes(
+    detail: EndpointDetail, old: EndpointConfig, spec: EndpointSpec, *, billed: bool
+) -> tuple[str, ...]:
     variant = detail.endpoint.variant(spec.variant)
     left = f" and the model {variant.model}" if variant and variant.model not in ("", spec.model_name) else ""
     kept = f"The configuration {old.name}{left} {'are' if left else 'is'} kept, so that you can go back."
@@ -384,13 +387,14 @@ def _update_notes(detail: EndpointDetail, old: EndpointConfig, spec: EndpointSpe
     ]
     own = f"Instance pools of {spec.variant} keep their own models: {listing(pools)}."
     untagged = "The tags of the configuration or of its models cannot be read, so they are not copied."
-    paid = f"The variant {spec.variant} is serverless now, and will get instances, which are billed per hour."
+    paid = f"The variant {spec.variant} is serverless now, and will get instances"
+    paid += ", which are billed per hour." if billed else "."
     return (
         *scaled,
         *((untagged,) if not detail.tags_known else ()),
         *((machine,) if dropped else ()),
         *((own,) if pools and "InstancePools" not in dropped else ()),
         *((paid,) if variant and variant.serverless and spec.instance_type else ()),
-        "During the update, both the old and the new instances are billed.",
+        *((BILLED_TWICE,) if billed else ()),
         f"{kept} Deleting the endpoint also deletes {'them' if left else 'it'}.",
     )

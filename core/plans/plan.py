@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from core.cost.batch import BatchPrice
 from core.cost.hosting import HostingPrice
-from core.cost.training import Estimate, PriceTable, estimate
+from core.cost.spot import ForecastLine, SpotHistory, forecast_spot
+from core.cost.training import SANDBOX_NOTE, Estimate, PriceTable, estimate
 from core.datasets.upload_plan import UploadOrder
 from core.errors import InputError
 from core.escaping import json_text, terminal
@@ -97,6 +98,7 @@ class Plan:
     price:    None if it adds no cost.
     warnings: sentences to read before confirming.
     undo:     how to undo it, or that it cannot be undone.
+    forecast: estimates of what it saves and how much it is delayed.
     """
 
     verb: Verb
@@ -105,6 +107,7 @@ class Plan:
     price: Price | None
     warnings: tuple[str, ...]
     undo: str
+    forecast: tuple[ForecastLine, ...] = ()
 
     @property
     def in_words(self) -> str:
@@ -120,7 +123,8 @@ class Plan:
         """Format the dry run."""
         lines = [f"Plan: {self.verb} {terminal(self.target)}"]
         lines += [f"\n{number}. {step}" for number, step in enumerate(self.steps, 1)]
-        lines += ["", f"Price: {_price(self.price)}"] if self.price else []
+        lines += ["", _price(self.price)] if self.price else []
+        lines += [f"Forecast: {terminal(str(line))}" for line in self.forecast]
         lines += [f"Warning: {terminal(text)}" for text in self.warnings]
         return "\n".join([*lines, f"To undo: {terminal(self.undo)}"])
 
@@ -143,6 +147,7 @@ class Plan:
             "price": self.price.to_dict() if self.price else None,
             "warnings": list(self.warnings),
             "undo": self.undo,
+            **({"forecast": [line.to_dict() for line in self.forecast]} if self.forecast else {}),
         }
 
     def to_json(self) -> str:
@@ -160,13 +165,21 @@ class Plan:
             price=price and _price_type(price).from_dict(price),
             warnings=tuple(data["warnings"]),
             undo=data["undo"],
+            forecast=tuple(ForecastLine(**line) for line in data.get("forecast", ())),
         )
 
 
-def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, ...] = ()) -> Plan:
+def plan_launch(
+    spec: TrainingSpec,
+    prices: PriceTable,
+    *,
+    warnings: tuple[str, ...] = (),
+    history: SpotHistory | None = None,
+) -> Plan:
     """Start a training job. Check it with `core.training.preflight` first, and pass its warnings.
 
     A copy that is weaker than the original has a warning in any case.
+    history: of the account's jobs, for the forecast of a spot job.
     """
     weaker = tuple(problem.message for problem in check_copy(spec))
     price = estimate(spec.instance_type, spec.max_runtime_seconds, prices, instance_count=spec.instance_count)
@@ -188,7 +201,10 @@ def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, 
         (call,),
         price,
         tuple(dict.fromkeys((*warnings, *weaker, *unknown, *spot))),
-        "stop the job. Its run time until then is billed, and its name cannot be reused.",
+        "stop the job. Its name cannot be reused."
+        if prices.sandbox
+        else "stop the job. Its run time until then is billed, and its name cannot be reused.",
+        forecast_spot(spec, price, history or SpotHistory()),
     )
 
 
@@ -230,7 +246,8 @@ def _price_type(data: Mapping[str, Any]) -> type[Estimate] | type[HostingPrice] 
 
 
 def _price(price: Price) -> str:
+    label = "AWS price (estimate)" if SANDBOX_NOTE in price.source else "Price"
     if price.per_hour is None:
-        return "unknown"
+        return f"{label}: unknown"
     known = ", ".join(f"{amount} {name}" for name, amount in price.amounts if amount is not None)
-    return f"{known} ({price.source})"
+    return f"{label}: {known} ({price.source})"

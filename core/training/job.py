@@ -96,6 +96,7 @@ class TrainingJob:
                               everything else is then empty.
     notes:                    sentences on what could not be read of it.
     security:                 its network and encryption.
+    checkpoint_uri:           S3 prefix of its checkpoints; "" for none.
     carried:                  its other settings, see `core.training.carried`.
     not_carried:              fields of its description that Segdeck does not know.
     """
@@ -131,6 +132,7 @@ class TrainingJob:
     summary: bool = False
     notes: tuple[str, ...] = ()
     security: SecuritySettings = field(default_factory=SecuritySettings)
+    checkpoint_uri: str = ""
     carried: Mapping[str, Any] = field(default_factory=dict)
     not_carried: tuple[str, ...] = ()
 
@@ -297,6 +299,7 @@ def from_description(answer: Mapping[str, Any]) -> TrainingJob:
         transitions=_transitions(answer.get("SecondaryStatusTransitions") or []),
         tags={row["Key"]: row.get("Value", "") for row in answer.get("Tags") or [] if "Key" in row},
         security=security.from_description(answer),
+        checkpoint_uri=(answer.get("CheckpointConfig") or {}).get("S3Uri", ""),
         carried=carried.carried_from(answer),
         not_carried=carried.unknown_in(answer),
     )

@@ -36,7 +36,8 @@ FAMILIES = ("p2", "p3", "g4dn", "g5")
 
 MAX_RUNTIME = 28 * 86_400
 UNSAVED_SECONDS = 3600
-"""A spot job that can run for longer should save checkpoints, which this algorithm supports (developer guide)."""
+"""A spot job that can run for longer is warned when it saves no checkpoints, which this algorithm supports (developer
+guide); for a shorter one it is a note."""
 
 GPUS = {
     "ml.p2.8xlarge": 8,
@@ -210,13 +211,15 @@ def _limits(spec: TrainingSpec) -> list[Problem]:
                 "max_wait_seconds", "The maximum wait applies only to spot jobs; it is not sent.", "warning"
             )
         )
-    if spec.spot and (wait or spec.max_runtime_seconds) > UNSAVED_SECONDS and not spec.checkpoint_uri:
+    if spec.spot and not spec.checkpoint_uri:
+        long = (wait or spec.max_runtime_seconds) > UNSAVED_SECONDS
+        example = checkpoint_prefix(spec)
         problems.append(
             Problem(
                 "checkpoint_uri",
                 "Without checkpoints, an interrupted spot job starts again from scratch. The algorithm supports "
-                "checkpoints: set an S3 prefix for them.",
-                "warning",
+                f"checkpoints: set an S3 prefix for them{f', such as {example}' if example else ''}.",
+                "warning" if long else "note",
             )
         )
     if spec.checkpoint_uri and not S3_URI.fullmatch(spec.checkpoint_uri):
@@ -224,6 +227,13 @@ def _limits(spec: TrainingSpec) -> list[Problem]:
     if not S3_URI.fullmatch(spec.output_uri):
         problems.append(_no_s3("output_uri", spec.output_uri))
     return problems
+
+
+def checkpoint_prefix(spec: TrainingSpec) -> str:
+    """Return an S3 prefix for the checkpoints of this job, next to its model; empty if its output is invalid."""
+    if not spec.name or not S3_URI.fullmatch(spec.output_uri):
+        return ""
+    return f"{spec.output_uri.rstrip('/')}/{spec.name}/checkpoints/"
 
 
 def _channels(spec: TrainingSpec) -> list[Problem]:

@@ -377,7 +377,7 @@ def prices(connection: Connection) -> PriceTable:
             .value
         )
     except (CoreError, PendingError):
-        return shipped_prices(connection.region)
+        return shipped_prices(connection.region, sandbox=connection.is_sandbox)
 
 
 def optional(key: Hashable, load: Callable[[], T], seconds: float, empty: T, what: str) -> OptionalPart[T]:

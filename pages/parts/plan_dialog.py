@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.aws.connection import Connection, clients
 from core.aws.execute import State, clean_up_interrupted, execute, resume
+from core.cost.spot import ForecastLine
 from core.escaping import json_text
 from core.plans.journal import JournalEntry
 from core.plans.plan import ApiCall, Plan, Price, StepState, Verb
@@ -159,6 +160,7 @@ def body(pending: PendingPlan) -> None:
     _steps(plan.steps, pending.interrupted.states if pending.interrupted is not None else ())
     if plan.price is not None:
         _price(plan.price, sandbox=connection.is_sandbox)
+    _forecast(plan.forecast)
     _warnings(plan.warnings)
     st.caption(f":material/undo: To undo: {messages.plain(plan.undo)}")
     meant = not words.typed or pending.interrupted is not None or _typed(plan.target)
@@ -242,8 +244,17 @@ def _price(price: Price, *, sandbox: bool) -> None:
         for name, amount in amounts:
             label = f"AWS price {name}" if sandbox else f"Price {name}"
             st.metric(label, str(amount) if amount else "unknown", border=True)
-    free = "Sandbox: nothing is billed. " if sandbox else ""
-    st.caption(f"{free}{messages.plain(price.source)}")
+    st.caption(messages.plain(price.source))
+
+
+def _forecast(lines: Sequence[ForecastLine]) -> None:
+    """Draw the estimates of a plan, each with its source."""
+    if lines:
+        rows = [
+            f"- **{line.label}:** {messages.plain(line.value)} :gray[({messages.plain(line.source)})]"
+            for line in lines
+        ]
+        st.markdown("\n".join(["Spot forecast :gray-badge[estimate]", *rows]))
 
 
 def _execute(pending: PendingPlan, words: Words) -> None:

@@ -230,13 +230,13 @@ def test_price_follows_the_instance(open_form, demo_data):
     """Price and maximum cost follow the selected instance, and each instance is listed with its price."""
     app = open_form("sandbox")
     instances = field(app, "instance_type")
-    assert "ml.p3.2xlarge · $3.83 per hour" in instances.options
+    assert "ml.p3.2xlarge · AWS price $3.83 per hour" in instances.options
     assert not any("ml.c5" in option for option in instances.options)
     instances.select("ml.p3.2xlarge").run()
     field(app, "max_minutes").set_value(120.0).run()
     shown = plain_texts(app)
     assert "AWS price per hour: $3.83" in shown
-    assert "Max cost (2 h 00 min): $7.65" in shown
+    assert "Max AWS price (2 h 00 min): $7.65" in shown
 
 
 def test_spot(open_form, demo_data):

@@ -3,7 +3,8 @@
 epochs (3), seconds (per epoch, 0.02), echo (a line to print), fail (a text for output/failure, and exit code `code`,
 else 2), code (exit code), kill (ends itself by SIGKILL), stubborn (ignores SIGTERM), child (starts a child that does
 so, too), files (of model/, comma-separated), data (a file of output/data), nan (is the first epoch's loss), hold (a
-run that did not resume from a checkpoint waits after this epoch). On SIGTERM it writes its model and exits with 0.
+job with checkpoints that did not resume from one waits after this epoch). Arguments such as hold=1 set them for every
+job. On SIGTERM it writes its model and exits with 0.
 
 With a checkpoint configuration it saves each epoch as epoch-N.json there, and resumes after the last one.
 """
@@ -24,6 +25,7 @@ from artifacts import gluoncv_shapes, parameters  # in the same folder, as this 
 
 ROOT = Path(os.environ["SM_ML_ROOT"])
 HYPERPARAMETERS: dict[str, str] = json.loads((ROOT / "input/config/hyperparameters.json").read_text())
+OPTIONS = {**HYPERPARAMETERS, **dict(argument.split("=", 1) for argument in sys.argv[1:])}
 STOP = threading.Event()
 
 
@@ -79,7 +81,7 @@ def _train(epochs: int) -> None:
         _epoch(number, epochs)
         if folder:
             (folder / f"epoch-{number:04}.json").write_text("{}")
-        held = not saved and HYPERPARAMETERS.get("hold") == str(number)
+        held = folder and not saved and OPTIONS.get("hold") == str(number)
         if STOP.wait(600 if held else float(HYPERPARAMETERS.get("seconds", "0.02"))):
             return
 

@@ -157,7 +157,8 @@ def _priced(prices: PriceTable) -> Callable[[str], str]:
     def label(name: str) -> str:
         price = prices.per_hour(name, "hosting")
         kind = processor(name) or "not documented for this algorithm"
-        money = f" · {price} per hour · {price.times(HOURS_A_MONTH)} per month" if price else ""
+        label = "AWS price " if prices.sandbox else ""
+        money = f" · {label}{price} per hour · {price.times(HOURS_A_MONTH)} per month" if price else ""
         return f"{name} · {kind}{money}"
 
     return label

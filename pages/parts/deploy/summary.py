@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.artifacts.artifact import Artifact
 from core.cost.hosting import hosting_price
-from core.cost.training import PriceTable
+from core.cost.training import SANDBOX_NOTE, PriceTable, cost_label
 from core.endpoints.endpoint import Variant
 from core.endpoints.spec import EndpointSpec
 from core.errors import CoreError
@@ -56,11 +56,11 @@ def price(spec: EndpointSpec, prices: PriceTable, *, sandbox: bool) -> None:
     estimate = hosting_price([Variant("", spec.instance_type, spec.instance_count, "")], prices)
     hourly, monthly, yearly = (str(amount) if amount else "unknown" for _, amount in estimate.amounts)
     with st.grid(2, min_column_width=150, gap="small"):
-        label = "AWS price per hour" if sandbox else "Cost per hour"
+        label = cost_label("Cost per hour", sandbox=sandbox)
         st.metric(label, hourly, help=messages.plain(estimate.source))
-        st.metric("AWS price per month" if sandbox else "Cost per month", monthly)
+        st.metric(cost_label("Cost per month", sandbox=sandbox), monthly)
     if sandbox:
-        st.caption(":material/computer: Sandbox: nothing is billed. Prices are AWS estimates.")
+        st.caption(f":material/computer: {SANDBOX_NOTE}")
     else:
         year = messages.plain(f"{yearly} per year")
         st.caption(f":material/hourglass: Billed until deleted, with or without calls: {year}.")

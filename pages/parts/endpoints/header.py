@@ -8,6 +8,7 @@ from typing import Literal
 import streamlit as st
 
 from core.cost.hosting import EndpointCost
+from core.cost.training import SANDBOX_NOTE, cost_label
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import CHANGING, FAILED, IN_SERVICE, STATUS_WORDS, Endpoint, Variant, in_words
 from core.endpoints.health import Health
@@ -100,10 +101,10 @@ def metrics_row(row: FleetRow, *, sandbox: bool) -> None:
             "Errors in 24 h", *_errors(row.service), why="4xx: rejected requests. 5xx: failures of the model."
         )
         _metric(
-            "AWS price per hour" if sandbox else "Cost per hour",
+            cost_label("Cost per hour", sandbox=sandbox),
             money,
             month,
-            why=_about(row.cost, sandbox=sandbox),
+            why=_about(row.cost),
         )
 
 
@@ -121,7 +122,8 @@ def _step(label: str, step_state: StepState, more: str) -> None:
 
 def _idle(row: FleetRow) -> str:
     monthly, yearly = row.cost.price.per_month, row.cost.price.per_year
-    money = f" It costs **{monthly}** per month and **{yearly}** per year." if monthly else ""
+    costs = "On AWS, it would cost" if SANDBOX_NOTE in row.cost.price.source else "It costs"
+    money = f" {costs} **{monthly}** per month and **{yearly}** per year." if monthly else ""
     return f"**Idle.** {_reason(row.health)}{money}"
 
 
@@ -177,12 +179,11 @@ def _money(cost: EndpointCost) -> tuple[str, str]:
     )
 
 
-def _about(cost: EndpointCost, *, sandbox: bool) -> str:
+def _about(cost: EndpointCost) -> str:
     parts = [
         f"Per year: {cost.price.per_year or 'unknown'}.",
         f"This month so far: {cost.so_far}." if cost.so_far else "",
         f"Through Monday: another {cost.through_monday}." if cost.through_monday else "",
-        "Sandbox: nothing is billed. Prices are AWS estimates." if sandbox else "",
         cost.price.source,
     ]
     return " ".join(part for part in parts if part)

@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.cost.hosting import FleetCost
-from core.cost.training import Money, PriceTable
+from core.cost.training import SANDBOX_NOTE, Money, PriceTable, cost_label
 from core.endpoints.endpoint import in_words
 from core.endpoints.health import HEALTH_STATUSES
 from core.endpoints.traffic import DAYS, Traffic
@@ -31,7 +31,7 @@ PER_DAY = 4
 """Traffic steps per day."""
 
 
-def show(rows: Sequence[FleetRow]) -> None:
+def show(rows: Sequence[FleetRow], *, sandbox: bool) -> None:
     """Draw the table. A click on a name opens that endpoint's page."""
     names = tuple(row.endpoint.name for row in rows)
     ticked = slots.ticked()
@@ -42,7 +42,7 @@ def show(rows: Sequence[FleetRow]) -> None:
         links.open_page(links.ENDPOINT, {state.ENDPOINT: names[clicked]})
     elements.dataframe(
         frame(rows),
-        column_config=columns(key=f"{key}-open"),
+        column_config=columns(sandbox=sandbox, key=f"{key}-open"),
         hide_index=True,
         row_height=ROW,
         placeholder="–",
@@ -76,10 +76,17 @@ def offer_deletion(connection: Connection, rows: Sequence[FleetRow]) -> None:
             if len(chosen) > len(going)
             else ""
         )
-        st.caption(f"{'They cost' if len(names) > 1 else 'It costs'} {_monthly(going)} per month.{rest}")
+        st.caption(f"{_costs(len(names), connection)} {_monthly(going)} per month.{rest}")
     if pressed:
         with messages.error_boundary("delete"):
             deletion.delete(connection, names, lambda: _after_deletion(names))
+
+
+def _costs(count: int, connection: Connection) -> str:
+    """Return the words before an amount; the sandbox itself bills nothing."""
+    if connection.is_sandbox:
+        return "On AWS, they would cost" if count > 1 else "On AWS, it would cost"
+    return "They cost" if count > 1 else "It costs"
 
 
 def _monthly(rows: Sequence[FleetRow]) -> str:
@@ -129,7 +136,7 @@ def frame(rows: Sequence[FleetRow]) -> pd.DataFrame:
     )
 
 
-def columns(**button: Any) -> dict[str, Any]:
+def columns(*, sandbox: bool = False, **button: Any) -> dict[str, Any]:
     """Return the column configuration of `frame`. button: key and callback of the column that opens an endpoint."""
     column = st.column_config
     words, colors = header.statuses()
@@ -152,7 +159,10 @@ def columns(**button: Any) -> dict[str, Any]:
         ),
         "status": column.MultiselectColumn("Status", options=words, color=colors, width=130),
         "cost": column.NumberColumn(
-            "Per month", format="dollar", width=95, help="730 hours at the current configuration."
+            "AWS price per month" if sandbox else "Per month",
+            format="dollar",
+            width=140 if sandbox else 95,
+            help=f"{f'{SANDBOX_NOTE} ' if sandbox else ''}730 hours at the current configuration.",
         ),
         "last": column.DatetimeColumn(
             "Last call",
@@ -206,31 +216,32 @@ def metrics_row(fleet_now: FleetSnapshot, prices: PriceTable, *, sandbox: bool) 
     left, right = cards.four_cards()
     with left:
         _metric(
-            "Cost per hour",
+            cost_label("Cost per hour", sandbox=sandbox),
             _amount(cost.per_hour, cost),
             f"{_amount(cost.through_monday, cost)} by Monday",
             f"All instances together. {source}",
         )
         _metric(
-            "Month to date",
+            "AWS price, month to date" if sandbox else "Month to date",
             _amount(cost.so_far, cost),
             "current configuration",
             f"Assumes that the current configuration ran since the start of the month. {source}",
         )
     with right:
         _metric(
-            "Cost per month",
+            cost_label("Cost per month", sandbox=sandbox),
             _amount(cost.per_month, cost),
             f"{_amount(cost.per_year, cost)} per year",
             f"730 hours at the current configuration. {source}",
         )
         _metric(
-            "Idle cost per month",
+            cost_label("Idle cost per month", sandbox=sandbox),
             _wasted(fleet_now),
             _idle(fleet_now),
-            f"{cost.wasted_per_hour} per hour. Idle endpoints had no calls in seven days but are still billed.",
+            f"{cost.wasted_per_hour} per hour. Idle endpoints had no calls in seven days"
+            f"{f'. {source}' if sandbox else ' but are still billed.'}",
         )
-    notes = ["Sandbox: nothing is billed. Prices are AWS estimates."] if sandbox else []
+    notes = [SANDBOX_NOTE] if sandbox else []
     notes += (
         [f"The prices of **{fleet_now.unread}** endpoints are still being read."] if fleet_now.unread else []
     )

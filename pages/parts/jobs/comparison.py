@@ -8,6 +8,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.aws.connection import Connection
+from core.cost.training import cost_label
 from core.errors import CoreError
 from core.training.curves import LOSS, MIOU, MetricSeries, named
 from core.training.job import TrainingJob
@@ -109,7 +110,7 @@ def _results(
     now: datetime,
 ) -> None:
     """Draw each job's results; the first column is the legend of the charts below."""
-    frame = table.best_frame(jobs, curves, cached.prices(connection), now)
+    frame, sandbox = table.best_frame(jobs, curves, cached.prices(connection), now), connection.is_sandbox
     colors = [f"background-color: {color}" for color in charts.colors(len(jobs))]
     columns = {
         "": st.column_config.TextColumn(width=24, pinned=True),
@@ -118,7 +119,9 @@ def _results(
         "Best epoch": st.column_config.NumberColumn(format="%d"),
         "Best pixel accuracy": st.column_config.NumberColumn(format="%.3f"),
         "Lowest loss": st.column_config.NumberColumn(format="%.4f"),
-        "Cost": st.column_config.NumberColumn(format="dollar", help=table.COST),
+        "Cost": st.column_config.NumberColumn(
+            cost_label("Cost", sandbox=sandbox), format="dollar", help=table.cost_help(sandbox=sandbox)
+        ),
     }
     elements.dataframe(
         frame.style.apply(lambda _: colors, subset=[""]),

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from core.aws import metrics
 from core.aws.connection import Connection, clients
-from core.aws.logs import tail
+from core.aws.logs import all_events, tail
 from core.training.curves import MetricSeries
+from core.training.interruptions import Interruption
+from core.training.interruptions import interruptions as find_interruptions
 from core.training.job import TrainingJob
-from pages.parts import cached
+from pages.parts import cached, formatting
 from pages.parts.cached import JOB_SECONDS
 from pages.parts.log_view import LOG_LINES, JobLog, LogReader
 from pages.parts.shared_cache import OptionalPart
@@ -25,6 +27,21 @@ def log(connection: Connection, job: TrainingJob) -> OptionalPart[JobLog]:
     key = ("log", connection, job.name, starts, job.running)
     reader = LogReader(lambda token: tail(clients(connection), job.name, token=token, limit=LOG_LINES))
     return cached.optional(key, reader.read, _seconds(job), JobLog(), f"the log of {job.name}")
+
+
+def interruptions(connection: Connection, job: TrainingJob) -> OptionalPart[tuple[Interruption, ...]]:
+    """Return a spot job's interruptions, with where it resumed by the logs of all its instances."""
+    without_log = find_interruptions(job, ())
+    if not without_log:
+        return OptionalPart((), formatting.now())
+    steps = tuple((step.status, step.started_at) for step in job.transitions)
+    return cached.optional(
+        ("interruptions", connection, job.name, steps),
+        lambda: find_interruptions(job, all_events(clients(connection), job.name).events),
+        _seconds(job),
+        without_log,
+        f"where {job.name} resumed",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ def _resources(job: TrainingJob, *, sandbox: bool, region: str) -> None:
     """Draw the URIs of channels, output and model to copy, with links to the AWS console unless in the sandbox."""
     rows = [(f"Channel {channel.name}", channel.uri) for channel in job.channels]
     rows += [("Model", job.model_uri)] if job.model_uri else [("Output", job.output_uri)]
+    rows += [("Checkpoints", job.checkpoint_uri)] if job.checkpoint_uri else []
     for label, uri in rows:
         link = "" if sandbox else f" {markdown_link(':material/open_in_new:', links.s3_console(uri, region))}"
         st.caption(f"{messages.plain(label)}{link}")

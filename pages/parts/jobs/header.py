@@ -8,10 +8,11 @@ from typing import Literal
 
 import streamlit as st
 
-from core.cost.training import Cost
+from core.cost.training import Cost, cost_label
 from core.text import duration
 from core.training.curves import MIOU, MetricSeries, best_epoch, epochs_done, named
 from core.training.hyperparameters import LIGHT
+from core.training.interruptions import Interruption
 from core.training.job import SECONDARY_WORDS, TrainingJob, Transition, status_in_words
 from pages.parts import formatting, messages
 
@@ -61,31 +62,66 @@ def metrics_row(
     best = best_epoch(miou) if miou is not None else None
     by_epoch = miou is not None and miou.epochs is not None
     none = "unknown" if unread else "none yet" if job.running else "none"
+    ran = duration(job.seconds(now)) if job.started_at else "not started"
     with st.grid(4, min_column_width=150, gap="small"):
-        st.metric("Epochs", "unknown" if unread else _epochs(job, curves), border=True)
-        st.metric("Duration", duration(job.seconds(now)) if job.started_at else "not started", border=True)
+        st.metric("Epochs", "unknown" if unread else _epochs(job, curves), border=True, height="stretch")
+        st.metric("Duration", ran, border=True, height="stretch")
         st.metric(
             _cost_label(cost, sandbox=sandbox),
             _cost(cost),
+            _saving(job, cost),
             border=True,
-            help=_cost_help(cost, sandbox=sandbox),
+            height="stretch",
+            delta_color="off",
+            delta_arrow="off",
+            help=_cost_help(job, cost, sandbox=sandbox),
         )
         st.metric(
             f"Best mIOU, epoch {best.epoch}" if best is not None and by_epoch else "Best mIOU",
             none if best is None else f"{best.value:.3f}",
             border=True,
+            height="stretch",
             help="Epochs are numbered from 0. An endpoint serves the model of the best epoch.",
         )
 
 
-def timeline(job: TrainingJob, now: datetime) -> None:
-    """Draw one step per status transition, oldest first, with its duration and AWS's message."""
+def _saving(job: TrainingJob, cost: Cost) -> str | None:
+    """Return what spot capacity saved, which AWS reports when the job has ended; None for a job without it."""
+    if not job.spot:
+        return None
+    if cost.saved_share is None:
+        return "spot: saving known at the end" if job.running else "spot: saving unknown"
+    amount = "" if cost.saved_by_spot is None else f" ({cost.saved_by_spot})"
+    return f"spot saved {cost.saved_share:.0%}{amount}"
+
+
+def interruptions(cuts: Sequence[Interruption], job: TrainingJob, *, sandbox: bool) -> None:
+    """Draw when a spot job was interrupted and where it resumed; in the sandbox, how to rehearse an interruption."""
+    for cut in cuts:
+        st.caption(
+            f":material/power_off: **Interrupted {formatting.moment(cut.at)}.** {messages.plain(str(cut))}"
+        )
+    if sandbox and job.spot and job.running and job.status != "Stopping":
+        command = f"python -m sandbox interrupt {job.name}"
+        st.caption(f":material/science: To rehearse an interruption: {messages.code(command)}")
+
+
+def timeline(job: TrainingJob, now: datetime, cuts: Sequence[Interruption] = ()) -> None:
+    """Draw one step per status transition, oldest first, with its duration and AWS's message.
+
+    cuts: the job's interruptions; where training continued, the step says from which checkpoint.
+    """
+    resumed = {cut.resumed_at: cut for cut in cuts if cut.resumed_at is not None}
     for step in job.transitions:
         last = step is job.transitions[-1]
         started = f"Started {formatting.moment(step.started_at)}"
         # Not as a context manager: a status counts as complete when its block ends.
-        status = st.status(_step_label(step, now), type="step", state=_step_state(job, step, last=last))
+        cut = resumed.get(step.started_at) if step.status == "Training" else None
+        status = st.status(_step_label(step, now, cut), type="step", state=_step_state(job, step, last=last))
         status.caption(f"{started}. {messages.plain(step.message)}" if step.message else started)
+        if cut is not None:
+            outcome = f"{cut.outcome[:1].upper()}{cut.outcome[1:]}"
+            status.caption(f":material/restore: {messages.plain(outcome)}")
     if not job.transitions:
         st.caption("No status transitions yet." if job.running else "No status transitions.")
 
@@ -105,7 +141,7 @@ def _epochs(job: TrainingJob, curves: Sequence[MetricSeries]) -> str:
 
 
 def _cost_label(cost: Cost, *, sandbox: bool) -> str:
-    label = "AWS cost" if sandbox else "Cost"
+    label = cost_label("Cost", sandbox=sandbox)
     return label if cost.final else f"{label} so far"
 
 
@@ -113,16 +149,22 @@ def _cost(cost: Cost) -> str:
     return "unknown" if cost.so_far is None else str(cost.so_far)
 
 
-def _cost_help(cost: Cost, *, sandbox: bool) -> str:
-    """Return the upper limit, what spot saved, and the source of the price."""
-    free = "Sandbox: nothing is billed. Prices are AWS estimates." if sandbox else ""
+def _cost_help(job: TrainingJob, cost: Cost, *, sandbox: bool) -> str:
+    """Return the upper limit, how the saving of spot capacity is known, and the source of the price."""
     most = f"At most {cost.at_max}, at the maximum run time." if cost.at_max else ""
-    saved = f"Spot saved {cost.saved_share:.0%}." if cost.saved_share else ""
-    return messages.plain(" ".join(part for part in (free, most, saved, cost.source) if part))
+    saved = ""
+    if cost.saved_share is not None:
+        trained, billed = duration(job.training_seconds or 0), duration(job.billable_seconds or 0)
+        saved = f"Trained for {trained}, billed for {billed}."
+        saved += " The sandbox assumes a saving of 70%; on AWS it follows the spot market." if sandbox else ""
+    return messages.plain(" ".join(part for part in (most, saved, cost.source) if part))
 
 
-def _step_label(step: Transition, now: datetime) -> str:
+def _step_label(step: Transition, now: datetime, cut: Interruption | None = None) -> str:
+    """Return a step with its duration. cut: the interruption after which the step continued."""
     words = SECONDARY_WORDS.get(step.status, step.status)
+    if cut is not None and cut.next_epoch is not None:
+        words += f" from epoch {cut.next_epoch}"
     label = messages.plain(f"{words[:1].upper()}{words[1:]}")
     return label if step.status in ENDS else f"{label} · {duration(step.seconds(now))}"
 

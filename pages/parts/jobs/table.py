@@ -14,7 +14,7 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.aws.training import MAX_PAGES, JobList
-from core.cost.training import NOTHING, Money, PriceTable, total, training_cost
+from core.cost.training import SANDBOX_NOTE, Money, PriceTable, cost_label, total, training_cost
 from core.errors import CoreError
 from core.text import duration, plural
 from core.training.curves import LOSS, MIOU, PIXEL_ACCURACY, MetricSeries, best_epoch, epochs_done, named
@@ -52,7 +52,7 @@ def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> 
     compared = slots.compared()
     elements.dataframe(
         jobs_frame(jobs, _sparklines(connection, jobs), cached.prices(connection), now),
-        column_config=jobs_columns(key=f"{key}-open"),
+        column_config=jobs_columns(sandbox=connection.is_sandbox, key=f"{key}-open"),
         hide_index=True,
         row_height=ROW,
         placeholder="–",
@@ -128,7 +128,7 @@ def jobs_frame(
     )
 
 
-def jobs_columns(**button: Any) -> dict[str, Any]:
+def jobs_columns(*, sandbox: bool = False, **button: Any) -> dict[str, Any]:
     """Return the configuration of the columns of `jobs_frame`. button: options of the column that opens a job."""
     column = st.column_config
     labels, colors = status_labels()
@@ -146,7 +146,12 @@ def jobs_columns(**button: Any) -> dict[str, Any]:
         ),
         "best": column.NumberColumn("Best", format="%.3f", width=60, help=BEST),
         "duration": column.TextColumn("Duration", width=95, alignment="right"),
-        "cost": column.NumberColumn("Cost", format="dollar", width=70, help=COST),
+        "cost": column.NumberColumn(
+            cost_label("Cost", sandbox=sandbox),
+            format="dollar",
+            width=80 if sandbox else 70,
+            help=cost_help(sandbox=sandbox),
+        ),
         "created": column.DatetimeColumn("Created", format="distance", width=110),
         "instance": column.TextColumn("Instance", width=150),
     }
@@ -154,6 +159,11 @@ def jobs_columns(**button: Any) -> dict[str, Any]:
 
 BEST = "Highest validation mIOU. An endpoint serves the model of that epoch, not of the last one."
 COST = "AWS charges so far at the on-demand price per hour; for spot jobs, after the discount."
+
+
+def cost_help(*, sandbox: bool) -> str:
+    """Return the help of a column of costs."""
+    return f"{SANDBOX_NOTE} On-demand; for spot jobs, after the discount." if sandbox else COST
 
 
 def status_label(job: TrainingJob) -> str:
@@ -319,13 +329,13 @@ def metrics_row(connection: Connection, job_filter: JobFilter) -> None:
             help=f"Completed today: {least}{counts.completed_today}. {partial or ''}".rstrip(),
         )  # fmt: skip
         st.metric(
-            "AWS cost this month" if connection.is_sandbox else "Cost this month",
+            cost_label("Cost this month", sandbox=connection.is_sandbox),
             spent, border=True, icon=":material/payments:",
-            help=_cost_help(connection, counts, prices, len(jobs) if incomplete else None),
+            help=_cost_help(counts, prices, len(jobs) if incomplete else None),
         )  # fmt: skip
 
 
-def _cost_help(connection: Connection, counts: JobMetrics, prices: PriceTable, counted: int | None) -> str:
+def _cost_help(counts: JobMetrics, prices: PriceTable, counted: int | None) -> str:
     """Return what the amount includes, what it leaves out, and the source of the prices.
 
     counted: number of jobs that the amount covers, where older jobs of this month may be missing; None: all.
@@ -335,9 +345,4 @@ def _cost_help(connection: Connection, counts: JobMetrics, prices: PriceTable, c
         [f"Covers only the newest {counted} jobs. Show more below to include older ones."] if counted else []
     )
     parts += [f"Excludes {plural(counts.unpriced, 'job')} with an unknown price."] if counts.unpriced else []
-    parts += (
-        ["Sandbox: nothing is billed. Prices are AWS estimates."]
-        if connection.is_sandbox and counts.spent > NOTHING
-        else []
-    )
     return " ".join([*parts, prices.attribution])

@@ -11,7 +11,7 @@ from core.training.channels import CONTENT_TYPES, DATA_CHANNELS
 from core.training.defaults import INSTANCE, SANDBOX_DATA
 from core.training.hyperparameters import BY_NAME, INCREMENTAL_KEYS, Problem, effective
 from core.training.job import TrainingSpec
-from core.training.preflight import GPUS, S3_URI, preflight
+from core.training.preflight import GPUS, S3_URI, checkpoint_prefix, preflight
 from core.training.security import has_local_storage
 from pages.parts.launch import data, fields
 from pages.parts.launch.fields import CONTENT, EXTRA, LAUNCH, TAGS, VALUE_FIELDS, from_text
@@ -174,6 +174,8 @@ def fix_for(
         return Fix("Remove the volume KMS key", "volume_kms_key", "")
     if name == "instance_type":
         return Fix(f"Use {INSTANCE}", "instance_type", INSTANCE)
+    if name == "checkpoint_uri" and not spec.checkpoint_uri and (uri := checkpoint_prefix(spec)):
+        return Fix("Save checkpoints next to the model", "checkpoint_uri", uri)
     if name == "max_wait_seconds" and spec.spot:
         return Fix("Set to max run time", "wait_minutes", spec.max_runtime_seconds / 60)
     return None

@@ -9,11 +9,27 @@ from core.aws.connection import Connection, clients
 from core.aws.job_data import JobData, read_job_data
 from core.aws.training import ChannelKeys
 from core.training.channels import Channel
+from core.training.filters import JobFilter
 from core.training.hyperparameters import Problem, effective
-from core.training.job import TrainingSpec
-from pages.parts import cached
+from core.training.job import TrainingJob, TrainingSpec
+from pages.parts import cached, formatting
+from pages.parts.shared_cache import OptionalPart
 
 KEYS_SECONDS = 30
+HISTORY_SECONDS = 300
+
+
+def past_jobs(connection: Connection, spec: TrainingSpec) -> OptionalPart[tuple[TrainingJob, ...]]:
+    """Return the account's newest jobs, for the forecast of a spot job; none for any other job."""
+    if not spec.spot:
+        return OptionalPart((), formatting.now())
+    return cached.optional(
+        ("past jobs", connection),
+        lambda: training.all_jobs(clients(connection), JobFilter(), pages=1).jobs,
+        HISTORY_SECONDS,
+        (),
+        "the spot jobs of the account",
+    )
 
 
 def job_data(connection: Connection, spec: TrainingSpec, keys: Mapping[str, tuple[str, ...]]) -> JobData:

@@ -71,7 +71,7 @@ def hyperparameters(spec: TrainingSpec, *, locked: Collection[str], sandbox: boo
                         _value(row, disabled=row.name in locked, sandbox=sandbox)
 
 
-def compute(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
+def compute(spec: TrainingSpec, prices: PriceTable) -> None:
     """Draw the fields for the instance, its limits, spot and the container image."""
     with st.container(border=True):
         st.subheader("Compute")
@@ -95,13 +95,13 @@ def compute(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
                     "wait_minutes",
                     "Maximum total time: waiting for capacity plus training.",
                 )
-                if not sandbox:
-                    _text(
-                        "Checkpoints S3 prefix",
-                        "checkpoint_uri",
-                        "Without it, an interrupted job starts over.",
-                        "s3://...",
-                    )
+                _text(
+                    "Checkpoints S3 prefix",
+                    "checkpoint_uri",
+                    "The algorithm saves checkpoints there and resumes from them. Without it, an interrupted job "
+                    "starts over.",
+                    "s3://...",
+                )
         with st.expander("Container image"):
             _text(
                 "Container image URI", "image", "AWS's container image for the algorithm in the job's region."
@@ -231,7 +231,8 @@ def _instance(selected: str, prices: PriceTable) -> None:
 def _price_label(prices: PriceTable) -> Callable[[str], str]:
     def label(name: str) -> str:
         price = prices.per_hour(name)
-        return f"{name} · {price} per hour" if price else name
+        aws = "AWS price " if prices.sandbox else ""
+        return f"{name} · {aws}{price} per hour" if price else name
 
     return label
 

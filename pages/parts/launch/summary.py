@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from core.cost.training import PriceTable, estimate
+from core.cost.spot import ForecastLine
+from core.cost.training import SANDBOX_NOTE, PriceTable, cost_label, estimate
 from core.text import duration
 from core.training.hyperparameters import Problem
-from core.training.job import TrainingSpec
+from core.training.job import TrainingJob, TrainingSpec
 from pages.parts import messages, problem_list, state
 from pages.parts.launch.check import fix_for
 from pages.parts.launch.fields import LAUNCH
+from pages.parts.shared_cache import OptionalPart
 
 MAX_SHOWN = 12
 """Problems shown at once; the first ones often cause the others."""
@@ -23,12 +25,28 @@ def price(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
     cost = estimate(spec.instance_type, spec.max_runtime_seconds, prices)
     hourly, most = (str(amount) if amount else "unknown" for amount in (cost.per_hour, cost.at_max))
     with st.grid(2, min_column_width=120, gap="small"):
-        st.metric(
-            "AWS price per hour" if sandbox else "Cost per hour", hourly, help=messages.plain(cost.source)
-        )
-        st.metric(f"Max cost ({duration(spec.max_runtime_seconds)})", most)
+        st.metric(cost_label("Cost per hour", sandbox=sandbox), hourly, help=messages.plain(cost.source))
+        st.metric(cost_label(f"Max cost ({duration(spec.max_runtime_seconds)})", sandbox=sandbox), most)
     if sandbox:
-        st.caption(":material/computer: Sandbox: nothing is billed. Prices are AWS estimates.")
+        st.caption(f":material/computer: {SANDBOX_NOTE}")
+
+
+def forecast(lines: Sequence[ForecastLine], past: OptionalPart[tuple[TrainingJob, ...]]) -> None:
+    """Draw what spot capacity is expected to save and to delay, each estimate with its source.
+
+    past: the jobs that the forecast is from.
+    """
+    if not lines:
+        return
+    with st.container(border=True, gap="xsmall"):
+        st.markdown("**Spot forecast** :gray-badge[estimate]")
+        for line in lines:
+            st.markdown(f"**{line.label}:** {messages.plain(line.value)}")
+            st.caption(f"Source: {messages.plain(line.source)}")
+        if past.waiting is not None:
+            messages.waiting(past.waiting)
+        elif past.failure is not None:
+            st.caption(f"The account's own jobs could not be read. {messages.line(past.failure)}")
 
 
 def counts(files: Mapping[str, int]) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from core.cost.training import NOTHING, Money, PriceTable, training_cost
+from core.cost.training import NOTHING, SANDBOX_NOTE, Money, PriceTable, cost_label, training_cost
 from core.text import duration, plural
 from core.training.job import TrainingJob, status_in_words
 from pages.parts import cards, formatting, links, messages, state
@@ -69,10 +69,10 @@ def metrics_row(now: Now, prices: PriceTable, *, sandbox: bool) -> None:
         st.metric("Endpoints in service", _count(now.fleet, now.answering), border=True)
     with right:
         st.metric(
-            "AWS price per hour" if sandbox else "Cost per hour",
+            cost_label("Cost per hour", sandbox=sandbox),
             f"{'≥ ' if unknown or not now.whole else ''}{hourly}",
             border=True,
-            help=_about_money(prices, unknown, whole=now.whole, sandbox=sandbox),
+            help=_about_money(prices, unknown, whole=now.whole),
         )
         st.metric(
             "Failed in 24 h",
@@ -136,12 +136,11 @@ def _count(source: object | None, items: Sequence[object]) -> str:
     return "unknown" if source is None else str(len(items))
 
 
-def _about_money(prices: PriceTable, unknown: int, *, whole: bool, sandbox: bool) -> str:
+def _about_money(prices: PriceTable, unknown: int, *, whole: bool) -> str:
     parts = ["All endpoints and running training jobs."]
     parts += [] if whole else ["Excludes what could not be read."]
     left_out = plural(unknown, "endpoint or job", "endpoints or jobs")
     parts += [f"Excludes {left_out} with an unknown price."] if unknown else []
-    parts += ["Sandbox: nothing is billed. Prices are AWS estimates."] if sandbox else []
     return messages.plain(" ".join([*parts, prices.attribution]))
 
 
@@ -178,19 +177,21 @@ def _line(page: Path, name: str, note: str, at_right: Sequence[str], *, key: str
         st.caption(messages.plain(note))
 
 
-def _job_line(job: TrainingJob, note: str, badge: str, price: Money | None = None) -> None:
-    _line(links.TRAINING_JOB, job.name, note, (badge, _hourly(price)), key=state.JOB, icon=JOB_ICON)
+def _job_line(job: TrainingJob, note: str, badge: str, price: str = "") -> None:
+    _line(links.TRAINING_JOB, job.name, note, (badge, price), key=state.JOB, icon=JOB_ICON)
 
 
 def _endpoint_line(row: FleetRow, note: str) -> None:
     verdict = row.health.status
     badge = f":{VERDICT_COLORS[verdict]}-badge[{VERDICT_ICONS[verdict]} {verdict}]"
-    at_right = (badge, _hourly(row.cost.price.per_hour))
+    at_right = (badge, _hourly(row.cost.price.per_hour, row.cost.price.source))
     _line(links.ENDPOINT, row.endpoint.name, note, at_right, key=state.ENDPOINT, icon=ENDPOINT_ICON)
 
 
-def _hourly(price: Money | None) -> str:
-    return f":small[{messages.plain(f'{price} per hour')}]" if price and price > NOTHING else ""
+def _hourly(price: Money | None, source: str) -> str:
+    """Return a price in small type. source: of the price, which says when it is an estimate."""
+    label = "AWS price " if SANDBOX_NOTE in source else ""
+    return f":small[{messages.plain(f'{label}{price} per hour')}]" if price and price > NOTHING else ""
 
 
 def _running_job(job: TrainingJob, now: Now, prices: PriceTable) -> None:
@@ -201,7 +202,7 @@ def _running_job(job: TrainingJob, now: Now, prices: PriceTable) -> None:
         elapsed = f"for {duration(job.seconds(now.at))}" if job.started_at else "not started"
         parts = [elapsed, job.instance_type]
     badge = ":blue-badge[:material/progress_activity: running]"
-    _job_line(job, " · ".join([status_in_words(job), *parts]), badge, cost.per_hour)
+    _job_line(job, " · ".join([status_in_words(job), *parts]), badge, _hourly(cost.per_hour, cost.source))
 
 
 def _failed_job(job: TrainingJob) -> None:

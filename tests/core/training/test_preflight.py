@@ -127,7 +127,12 @@ def test_a_doubtful_request_is_a_warning(changes: dict[str, Any], name: str) -> 
         {"role_arn": "arn:aws-cn:iam::123456789012:role/T"},
         {"instance_type": "ml.p3.2xlarge"},
         {"instance_type": "ml.g5.48xlarge"},
-        {"spot": True, "max_runtime_seconds": 600, "max_wait_seconds": 600},
+        {
+            "spot": True,
+            "max_runtime_seconds": 600,
+            "max_wait_seconds": 600,
+            "checkpoint_uri": "s3://bucket/saved",
+        },
         {"spot": True, "max_wait_seconds": 90_000, "checkpoint_uri": "s3://bucket/checkpoints/"},
         {"channels": (*SPEC.channels, MODEL)},
     ],
@@ -262,6 +267,15 @@ def test_spot_advice_is_that_of_an_algorithm_with_checkpoints() -> None:
     assert (problem.name, problem.severity) == ("checkpoint_uri", "warning")
     assert "supports checkpoints" in problem.message
     assert "3600" not in problem.message
+    assert "such as s3://bucket/out/roads-8/checkpoints/." in problem.message
+    (short,) = check_spec(replace(SPEC, spot=True, max_runtime_seconds=600, max_wait_seconds=600))
+    assert (short.name, short.severity) == ("checkpoint_uri", "note")
+    (unnamed,) = [
+        problem
+        for problem in check_spec(replace(SPEC, spot=True, max_wait_seconds=90_000, name=""))
+        if problem.name == "checkpoint_uri"
+    ]
+    assert "such as" not in unnamed.message
 
 
 def test_other_files_and_duplicates_are_errors() -> None:
