@@ -486,3 +486,29 @@ def test_a_denied_read_leaves_the_rest(
     assert shown in done.stderr
     if not words.startswith("clone"):
         assert (done.exit_code, name in done.stdout) == (0, True)
+
+
+def test_a_spot_job_is_forecast_and_its_interruption_shown(run: Run, sagemaker: Any, faults: Any) -> None:
+    """The plan forecasts the saving; `show` has the interruption, where the job resumed, and what was saved."""
+    spot = ("--spot", "--max-wait", "2d", "--checkpoints", f"s3://{BUCKET}/saved/", "--name", "cli-spot")
+    plan = run("launch", *PLACES, *RECIPE, *spot, "--dry-run", "--json")
+    labels = [line["label"] for line in json.loads(plan.stdout)["forecast"]]
+    assert labels == ["Saving", "Interruptions", "Delay per interruption", "Delay at most"]
+    printed = run("launch", *PLACES, *RECIPE, *spot, "--dry-run").stdout
+    assert "Forecast: Delay at most: 1 d 0 h (estimate; source: this job's maximum wait" in printed
+    checkpoints = {"CheckpointConfig": {"S3Uri": f"s3://{BUCKET}/saved/"}}
+    limits = {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 600}
+    faults.add("interrupt", resource="cli-spot", times=1, after_checkpoint=True)
+    request = json.loads(plan.stdout)["steps"][0]["params"]
+    values = {"HyperParameters": {"hold": "0", "epochs": "2"}, "StoppingCondition": limits}
+    sagemaker.create_training_job(**request | values | checkpoints)
+    waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
+    waiter.wait(TrainingJobName="cli-spot", WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
+    shown = json.loads(run("show", "cli-spot", "--json").stdout)
+    (cut,) = shown["interruptions"]
+    assert (cut["outcome"], cut["next_epoch"]) == ("resumed from epoch-0000.json at epoch 1", 1)
+    assert 0 < shown["spot_saving"] < 1
+    assert shown["billable_seconds"] < shown["training_seconds"]
+    text = run("show", "cli-spot").stdout
+    assert "spot saving: " in text
+    assert f"interruptions:\n  {cut['at']}  resumed from epoch-0000.json at epoch 1" in text

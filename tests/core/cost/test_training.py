@@ -12,6 +12,7 @@ import pytest
 from core.cost.training import (
     Money,
     PriceTable,
+    cost_label,
     estimate,
     price_table,
     shipped_prices,
@@ -155,3 +156,19 @@ def test_sums_name_what_they_lack() -> None:
         "b": training_cost(replace(job(), instance_type="ml.moon.large"), TABLE, now),
     }
     assert total(costs) == (Money(Decimal("3.6")), ("b",))
+
+
+def test_prices_for_the_sandbox_are_marked() -> None:
+    """Every source says that nothing is billed, and the label of an amount becomes that of AWS's price."""
+    table = shipped_prices("us-east-1", sandbox=True)
+    assert table.attribution.startswith("Sandbox: nothing is billed. Prices are AWS estimates. On-demand")
+    assert estimate("ml.g5.xlarge", 60, table).source == table.attribution
+    assert estimate("ml.moon.large", 60, table).source.endswith(table.attribution)
+    labels = ("Cost per hour", "Max cost (1 h 00 min)", "Idle cost per month", "cost")
+    assert [cost_label(label, sandbox=True) for label in labels] == [
+        "AWS price per hour",
+        "Max AWS price (1 h 00 min)",
+        "Idle AWS price per month",
+        "AWS price",
+    ]
+    assert [cost_label(label, sandbox=False) for label in labels] == list(labels)

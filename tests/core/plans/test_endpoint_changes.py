@@ -468,3 +468,16 @@ def test_instances_in_place_of_serverless_are_a_warning() -> None:
     plan = plan_update(now, replace(SPEC, model="m2", image="", model_uri=""), PRICES)
     assert "is serverless now, and will get instances, which are billed per hour." in " ".join(plan.warnings)
     assert plan.warnings[-1].startswith("The configuration roads-config is kept, so that you can go back.")
+
+
+def test_a_plan_for_the_sandbox_never_says_that_it_bills() -> None:
+    """Its price is marked as an estimate of AWS's, and no warning says that the endpoint or an update is billed."""
+    prices = replace(PRICES, sandbox=True)
+    for plan in (
+        plan_deploy(SPEC, prices),
+        plan_update(detail(), replace(current_spec(detail()), instance_type="ml.c5.xlarge"), prices),
+    ):
+        assert "AWS price (estimate): $" in str(plan)
+        assert str(plan).replace("nothing is billed", "").count("bill") == 0
+    assert "It is billed per hour" in str(plan_deploy(SPEC, PRICES))
+    assert "\nPrice: $" in str(plan_deploy(SPEC, PRICES))
