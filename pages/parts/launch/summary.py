@@ -24,7 +24,7 @@ def price(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
     """Draw the price per hour and at the maximum run time."""
     cost = estimate(spec.instance_type, spec.max_runtime_seconds, prices)
     hourly, most = (str(amount) if amount else "unknown" for amount in (cost.per_hour, cost.at_max))
-    with st.grid(2, min_column_width=120, gap="small"):
+    with st.grid(2, min_column_width=170 if sandbox else 120, gap="small"):
         st.metric(cost_label("Cost per hour", sandbox=sandbox), hourly, help=messages.plain(cost.source))
         st.metric(cost_label(f"Max cost ({duration(spec.max_runtime_seconds)})", sandbox=sandbox), most)
     if sandbox:
