@@ -202,6 +202,7 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
             from core.aws.prices import prices
 
             document = state_document(clients, read_state(clients, name), prices(clients))
+            sandbox = clients.connection.is_sandbox
         for note in document["notes"]:
             say(note)
         if as_json:
@@ -210,7 +211,7 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
         special = ("failed", "hangs", "notes")
         for key, value in document.items():
             if key not in special and value not in (None, ""):
-                write(f"{label(key, LABELS)}: {_dollars(value) if key == 'cost_usd' else value}")
+                _print_field(key, value, sandbox=sandbox)
         if document["hangs"]:
             say(document["hangs"])
         say_failures(document["failed"])
@@ -394,12 +395,16 @@ def _write_tables(
     write_new(out / "totals.csv", csv_bytes(totals, columns), overwrite=overwrite)
 
 
-def _dollars(usd: str) -> str:
+def _print_field(key: str, value: Any, *, sandbox: bool) -> None:
+    """Print one line of `show`; amounts of the sandbox are labeled as AWS's prices."""
     from decimal import Decimal
 
-    from core.cost.training import Money
+    from core.cost.training import Money, cost_label
 
-    return str(Money(Decimal(usd)))
+    if key == "cost_usd":
+        write(f"{cost_label(label(key, LABELS), sandbox=sandbox)}: {Money(Decimal(value))}")
+    else:
+        write(f"{label(key, LABELS)}: {value}")
 
 
 def _cell(key: str, value: Any) -> str:

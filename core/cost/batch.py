@@ -31,12 +31,14 @@ class BatchPrice:
     expected: for all images; None without a price or a speed.
     seconds:  about how long it runs; None without a speed.
     source:   where prices and speed come from.
+    billed:   whether the job is billed: not in the sandbox.
     """
 
     per_hour: Money | None
     expected: Money | None
     seconds: float | None
     source: str
+    billed: bool = True
 
     @property
     def amounts(self) -> tuple[tuple[str, Money | None], ...]:
@@ -50,13 +52,14 @@ class BatchPrice:
             "usd_expected": exact(self.expected),
             "seconds": self.seconds,
             "source": self.source,
+            "billed": self.billed,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> BatchPrice:
         """Read what `to_dict` returned."""
         amounts = from_exact(data["usd_per_hour"]), from_exact(data["usd_expected"])
-        return cls(*amounts, data["seconds"], data["source"])
+        return cls(*amounts, data["seconds"], data["source"], data["billed"])
 
 
 def batch_price(
@@ -79,7 +82,7 @@ def batch_price(
         else f"{NOTE} {table.attribution}",
         speed.source if speed else "How long an image takes is unknown, so the total is.",
     ]
-    return BatchPrice(hourly, expected, seconds, " ".join(parts))
+    return BatchPrice(hourly, expected, seconds, " ".join(parts), not table.sandbox)
 
 
 def cost_so_far(job: TransformJob, table: PriceTable, now: datetime) -> Money | None:

@@ -46,7 +46,9 @@ def plan_batch(
         tuple(steps),
         price,
         tuple(dict.fromkeys((*warnings, *own, *unknown))),
-        "stop the job; the time until then is billed, and its outputs stay in S3. Its name cannot be reused.",
+        "stop the job. Its outputs stay in S3, and its name cannot be reused."
+        if not price.billed
+        else "stop the job; the time until then is billed, and its outputs stay in S3. Its name cannot be reused.",
     )
 
 

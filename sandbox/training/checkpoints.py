@@ -14,9 +14,10 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.common.clients import Loopback
+from sandbox.common.s3_uri import split_uri
 from sandbox.common.store import Document
 from sandbox.training import opt_ml
-from sandbox.training.channels import DownloadError, split_uri
+from sandbox.training.channels import DownloadError
 
 State = tuple[int, int]
 """Size in bytes and time of the last change in nanoseconds, by which a changed file is recognized."""
