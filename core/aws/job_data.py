@@ -1,20 +1,23 @@
-"""What the data of a training job shows besides its file names: the number of classes, and the size of images."""
+"""What the data of a training job shows besides its file names: classes, sizes of images, augmented manifests."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PIL import Image, UnidentifiedImageError
 
 from core.aws.class_names import FoundClasses, class_uri_with_data, find_classes
 from core.aws.connection import Clients
+from core.aws.manifests import read_manifests
 from core.aws.storage import get_start
 from core.aws.training import NO_ANSWER
 from core.errors import AwsError, InputError
-from core.training.hyperparameters import effective
+from core.training.channels import SOURCE_REF
+from core.training.hyperparameters import Problem, effective
 from core.training.job import TrainingSpec
+from core.training.manifest import ManifestFile
 from core.training.preflight import SIZE_SENSITIVE
 
 SIZED_IMAGES = 3
@@ -28,14 +31,25 @@ HEADER_BYTES = 256_000
 class JobData:
     """What is known of a job's data.
 
-    classes: number of classes, by the classes.json next to the channels; None if unknown.
-    sizes:   (width, height) in pixels of some validation images; None if none was read.
-    notes:   sentences on what could not be read.
+    classes:   number of classes, by the classes.json next to the channels or by the manifests; None if unknown.
+    sizes:     (width, height) in pixels of some validation images; None if none was read.
+    notes:     sentences on what could not be read.
+    manifests: channel -> its augmented manifest, for those that were read.
+    problems:  with the manifests and the buckets and objects that they name.
     """
 
     classes: int | None = None
     sizes: tuple[tuple[int, int], ...] | None = None
     notes: tuple[str, ...] = ()
+    manifests: Mapping[str, ManifestFile] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def images(self, spec: TrainingSpec) -> dict[str, int]:
+        """Return channel -> number of images that the job gets, for the channels whose manifest was read."""
+        channels = [channel for channel in spec.channels if channel.name in self.manifests]
+        return {
+            channel.name: len(self.manifests[channel.name].images(channel.attributes)) for channel in channels
+        }
 
 
 def read_job_data(clients: Clients, spec: TrainingSpec, keys: Mapping[str, Sequence[str]]) -> JobData:
@@ -51,28 +65,36 @@ def read_job_data(clients: Clients, spec: TrainingSpec, keys: Mapping[str, Seque
         notes = [f"The number of classes was not checked. {error}"]
         if isinstance(error, NO_ANSWER):
             return JobData(notes=tuple(notes))
-    classes = len(names.classes) if names.classes else None
+    manifests = read_manifests(clients, spec)
+    notes += manifests.notes
+    train = manifests.files.get("train")
+    classes = len(names.classes) if names.classes else train.classes if train is not None else None
     sizes = None
     if effective(spec.hyperparameters).get("algorithm") in SIZE_SENSITIVE:
-        sizes = _sizes(clients, spec, keys.get("validation", ()), notes)
-    return JobData(classes, sizes, tuple(notes))
+        validation = manifests.files.get("validation")
+        images = validation.uris(SOURCE_REF) if validation is not None else _image_uris(spec, keys)
+        sizes = _sizes(clients, images, notes)
+    return JobData(classes, sizes, tuple(notes), manifests.files, manifests.problems)
 
 
-def _sizes(
-    clients: Clients, spec: TrainingSpec, keys: Sequence[str], notes: list[str]
-) -> tuple[tuple[int, int], ...] | None:
+def _image_uris(spec: TrainingSpec, keys: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the S3 URIs of the validation images under a prefix."""
     channel = spec.channel("validation")
     bucket = channel.uri.removeprefix("s3://").partition("/")[0] if channel else ""
-    images = [key for key in keys if key.lower().endswith((".jpg", ".jpeg", ".png"))]
+    images = [key for key in keys.get("validation", ()) if key.lower().endswith((".jpg", ".jpeg", ".png"))]
+    return [f"s3://{bucket}/{key}" for key in images]
+
+
+def _sizes(clients: Clients, images: Sequence[str], notes: list[str]) -> tuple[tuple[int, int], ...] | None:
     sizes = []
-    for key in images[:SIZED_IMAGES]:
+    for uri in images[:SIZED_IMAGES]:
         try:
-            size = _size(get_start(clients, f"s3://{bucket}/{key}", HEADER_BYTES))
+            size = _size(get_start(clients, uri, HEADER_BYTES))
         except (AwsError, InputError) as error:
             notes.append(f"The size of validation images was not checked. {error}")
             break
         if size is None:
-            notes.append(f"The size of s3://{bucket}/{key} could not be read from its header.")
+            notes.append(f"The size of {uri} could not be read from its header.")
         else:
             sizes.append(size)
     return tuple(sizes) or None

@@ -227,11 +227,14 @@ NO_ANSWER = (CredentialsError, TimedOutError, UnreachableError)
 def list_channels(clients: Clients, channels: Iterable[Channel], *, cap: int = MAX_KEYS) -> ChannelKeys:
     """List the objects of a job's channels before launch.
 
-    Channels that cannot be listed (a manifest, too many objects, no permission) get a note.
+    Channels that cannot be listed (a manifest of names, too many objects, no permission) get a note. Augmented
+    manifests are left out: `core.aws.manifests` reads them.
     """
     keys: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
     for channel in channels:
+        if channel.is_manifest:
+            continue
         if channel.data_type != S3_PREFIX:
             notes.append(f"The channel {channel.name} was not checked: it reads a {channel.data_type}.")
             continue

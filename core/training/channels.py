@@ -22,6 +22,23 @@ CONTENT_TYPES = {**DATA_CHANNELS, "label_map": "application/json", MODEL_CHANNEL
 """All channels that the algorithm accepts (developer guide), in request order."""
 
 S3_PREFIX = "S3Prefix"
+MANIFEST = "AugmentedManifestFile"
+"""One S3 object with a JSON line per image, such as the output of a Ground Truth labeling job."""
+
+MANIFEST_CONTENT = "application/x-recordio"
+RECORDIO = "RecordIO"
+"""What the algorithm needs of an augmented manifest's channel: this content type and RecordWrapperType, and Pipe mode
+(developer guide, "Training with the augmented manifest format")."""
+
+MANIFEST_CHANNELS = ("train", "validation")
+"""The channels of a job on augmented manifests: each has the masks of its images."""
+
+MANIFEST_SETTINGS = ("DataSource.S3DataSource.AttributeNames", "RecordWrapperType", "ShuffleConfig")
+"""Settings of a manifest's channel that Segdeck has fields for, as `core.training.carried.names` lists them."""
+
+SOURCE_REF, REF = "source-ref", "-ref"
+"""The attribute with the image's S3 URI, and the end of every attribute whose value is one."""
+
 FILE_SYSTEMS = ("EFS", "FSxLustre")
 DATASET = "Dataset"
 
@@ -52,6 +69,32 @@ class Channel:
     data_type: str = S3_PREFIX
     carried: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
+    @property
+    def is_manifest(self) -> bool:
+        """Return whether it reads an augmented manifest."""
+        return self.data_type == MANIFEST
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Return AttributeNames: what SageMaker sends of each line of an augmented manifest, in this order."""
+        source = self.carried.get("DataSource", {}).get("S3DataSource", {})
+        return tuple(source.get("AttributeNames") or ())
+
+    @property
+    def label_attribute(self) -> str:
+        """Return the attribute with the mask's S3 URI; empty if none is set."""
+        return next((name for name in self.attributes if name != SOURCE_REF), "")
+
+    @property
+    def record_wrapper(self) -> str:
+        """Return RecordWrapperType; empty if it is not set."""
+        return self.carried.get("RecordWrapperType") or ""
+
+    @property
+    def shuffled(self) -> bool:
+        """Return whether SageMaker shuffles the lines or keys before each epoch."""
+        return "ShuffleConfig" in self.carried
+
     def with_uri(self, uri: str, data_type: str = "") -> Channel:
         """Return the channel for other data, with the same settings.
 
@@ -63,13 +106,66 @@ class Channel:
         if data_type == self.data_type:
             return replace(self, uri=uri)
         settings = without(self.carried, ("DataSource", "RecordWrapperType"))
-        return replace(self, uri=uri, data_type=data_type, carried=settings)
+        changed = replace(self, uri=uri, data_type=data_type, carried=settings)
+        return replace(changed, content_type="", input_mode="File") if self.is_manifest else changed
 
 
 def data_channels(base_uri: str) -> tuple[Channel, ...]:
     """Return the four data channels under one prefix, in the folders that the developer guide names."""
     base = base_uri.rstrip("/")
     return tuple(Channel(name, f"{base}/{name}/", kind) for name, kind in DATA_CHANNELS.items())
+
+
+def manifest_channel(
+    name: str, uri: str, label_attribute: str, *, shuffle: bool, copied: Channel | None = None
+) -> Channel:
+    """Return a channel on an augmented manifest, with the settings that the algorithm needs.
+
+    copied: the channel of an earlier job, whose other settings are kept.
+    """
+    carried = without(copied.carried, ("DataSource", "RecordWrapperType", "ShuffleConfig")) if copied else {}
+    settings = {
+        **carried,
+        "DataSource": {"S3DataSource": {"AttributeNames": [SOURCE_REF, *filter(None, [label_attribute])]}},
+        "RecordWrapperType": RECORDIO,
+    }
+    before = (
+        {"ShuffleConfig": copied.carried["ShuffleConfig"]} if copied is not None and copied.shuffled else {}
+    )
+    channel = Channel(name, uri, MANIFEST_CONTENT, "Pipe", MANIFEST, {**settings, **before})
+    return with_shuffling(channel, shuffle=shuffle)
+
+
+def with_shuffling(channel: Channel, *, shuffle: bool) -> Channel:
+    """Return the channel with its shuffling turned on or off; one that is on already keeps its seed."""
+    if shuffle == channel.shuffled:
+        return channel
+    others = without(channel.carried, ("ShuffleConfig",))
+    return replace(
+        channel, carried={**others, **({"ShuffleConfig": {"Seed": SHUFFLE_SEED}} if shuffle else {})}
+    )
+
+
+def manifest_channels(
+    train: str, validation: str, label_attribute: str, *, shuffle: bool, copied: Iterable[Channel] = ()
+) -> tuple[Channel, ...]:
+    """Return the channels of a job on two augmented manifests; one without an S3 URI is left out.
+
+    shuffle: whether the lines of the training manifest are shuffled before each epoch.
+    copied:  the channels of an earlier job on manifests, whose other settings are kept.
+    """
+    before = {channel.name: channel for channel in copied if channel.is_manifest}
+    return tuple(
+        manifest_channel(
+            name, uri, label_attribute, shuffle=shuffle and name == "train", copied=before.get(name)
+        )
+        for name, uri in zip(MANIFEST_CHANNELS, (train, validation), strict=True)
+        if uri
+    )
+
+
+SHUFFLE_SEED = 1
+"""The order of each epoch depends on the seed and the epoch, so that one number serves all jobs."""
 
 
 def in_order(channels: Iterable[Channel]) -> list[Channel]:
@@ -92,7 +188,8 @@ def folder(uri: str) -> str:
 def to_request(channel: Channel) -> dict[str, Any]:
     """Return an entry of CreateTrainingJob's `InputDataConfig`."""
     request: dict[str, Any] = {"ChannelName": channel.name, "DataSource": _data_source(channel)}
-    content = channel.content_type or CONTENT_TYPES.get(channel.name, "")
+    usual = MANIFEST_CONTENT if channel.is_manifest else CONTENT_TYPES.get(channel.name, "")
+    content = channel.content_type or usual
     mode = "File" if channel.name == MODEL_CHANNEL else channel.input_mode
     request |= {"ContentType": content} if content else {}
     request |= {"InputMode": mode} if mode else {}

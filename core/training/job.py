@@ -408,6 +408,7 @@ def carried_names(spec: TrainingSpec) -> tuple[str, ...]:
             f"{channel.name}.{name.removeprefix('DataSource.')}"
             for channel in channels.in_order(spec.channels)
             for name in carried.names(channel.carried)
+            if not (channel.is_manifest and name in channels.MANIFEST_SETTINGS)
         ),
     )
 

@@ -15,6 +15,7 @@ from core.training.channels import (
     DATA_CHANNELS,
     DATASET,
     FILE_SYSTEMS,
+    MANIFEST_CHANNELS,
     MODEL_CHANNEL,
     MODEL_CONTENT,
     S3_PREFIX,
@@ -22,6 +23,7 @@ from core.training.channels import (
 )
 from core.training.hyperparameters import INCREMENTAL_KEYS, Problem, Severity, check, effective, whole
 from core.training.job import IMAGE, TrainingSpec, check_copy
+from core.training.manifest import ManifestFile, check_manifest_channel, check_manifests
 from core.training.security import check_security
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", re.ASCII)
@@ -92,18 +94,26 @@ def preflight(
     sandbox: bool = False,
     classes: int | None = None,
     sizes: Collection[tuple[int, int]] | None = None,
+    manifests: Mapping[str, ManifestFile] | None = None,
 ) -> list[Problem]:
     """Return the problems of `check_spec` and of the data, errors first.
 
-    listing:  channel -> keys of the objects under its URI; channels not in it are not checked.
-    previous: hyperparameters of the job that the `model` channel comes from; None if unknown.
-    classes:  number of the dataset's classes, 255 not counted; None if unknown.
-    sizes:    (width, height) in pixels of some validation images; None if unknown.
+    listing:   channel -> keys of the objects under its URI; channels not in it are not checked.
+    previous:  hyperparameters of the job that the `model` channel comes from; None if unknown.
+    classes:   number of the dataset's classes, 255 not counted; None if unknown.
+    sizes:     (width, height) in pixels of some validation images; None if unknown.
+    manifests: channel -> its augmented manifest, for those that were read.
     """
+    manifests = manifests or {}
     problems = check_spec(spec, families=families, sandbox=sandbox)
     problems += _incremental(spec, previous)
     files = _all_files(spec.channels, listing)
-    problems += check_objects(spec.channels, listing)
+    files |= {
+        channel.name: manifests[channel.name].images(channel.attributes)
+        for channel in spec.channels
+        if channel.name in manifests
+    }
+    problems += check_objects(spec.channels, listing) + check_manifests(spec.channels, manifests)
     problems += _samples(spec, files)
     reported = {problem.name for problem in problems}
     problems += [problem for problem in _batches(spec, files) if problem.name not in reported]
@@ -238,25 +248,47 @@ def checkpoint_prefix(spec: TrainingSpec) -> str:
 
 def _channels(spec: TrainingSpec) -> list[Problem]:
     names = [channel.name for channel in spec.channels]
-    missing = [name for name in DATA_CHANNELS if name not in names]
-    problems = [Problem(missing[0], _without(missing))] if missing else []
+    by_manifest = uses_manifests(spec)
+    required = MANIFEST_CHANNELS if by_manifest else tuple(DATA_CHANNELS)
+    missing = [name for name in required if name not in names]
+    problems = [Problem(missing[0], _without(missing, required))] if missing else []
     problems += [
         Problem(name, f"The channel {name} is given {names.count(name)} times.")
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]
     for channel in spec.channels:
-        problems += _one_channel(channel)
+        problems += _one_channel(channel, spec.input_mode)
+        if by_manifest and channel.name in DATA_CHANNELS and not channel.is_manifest:
+            problems.append(_not_a_manifest(channel))
+    if by_manifest and spec.channel(MODEL_CHANNEL) is not None:
+        text = "AWS documents continued training with image files only, not with augmented manifests."
+        problems.append(Problem(MODEL_CHANNEL, text, "warning"))
     if spec.input_mode not in ("File", "Pipe"):
         problems.append(Problem("input_mode", f"The input mode is {spec.input_mode!r}. Set it to File."))
-    elif spec.input_mode == "Pipe":
+    elif spec.input_mode == "Pipe" and not by_manifest:
         problems.append(
             Problem("input_mode", "Pipe mode is the older mode; use File mode if you can.", "warning")
         )
     return problems
 
 
-def _one_channel(channel: Channel) -> list[Problem]:
+def uses_manifests(spec: TrainingSpec) -> bool:
+    """Return whether the job trains or validates on an augmented manifest."""
+    return any(channel.is_manifest for channel in spec.channels if channel.name in MANIFEST_CHANNELS)
+
+
+def _not_a_manifest(channel: Channel) -> Problem:
+    if channel.name in MANIFEST_CHANNELS:
+        text = f"The channel {channel.name} reads files, and the other one an augmented manifest. Use one for both."
+        return Problem(channel.name, text)
+    text = (
+        f"The channel {channel.name} is not used with augmented manifests, which name the masks. Remove it."
+    )
+    return Problem(channel.name, text, "warning")
+
+
+def _one_channel(channel: Channel, input_mode: str) -> list[Problem]:
     if channel.name not in CONTENT_TYPES:
         known = ", ".join(CONTENT_TYPES)
         return [Problem(channel.name, f"The algorithm has no channel {channel.name!r}. It has {known}.")]
@@ -265,13 +297,14 @@ def _one_channel(channel: Channel) -> list[Problem]:
         return [Problem(channel.name, text, "warning")]
     if not S3_URI.fullmatch(channel.uri):
         return [_no_s3(channel.name, channel.uri)]
+    if channel.is_manifest:
+        return check_manifest_channel(channel, input_mode)
     problems = []
     if channel.data_type != S3_PREFIX:
         problems.append(
             Problem(
                 channel.name,
-                f"The channel reads a {channel.data_type}. Use an S3 prefix: a manifest needs settings that "
-                "Segdeck does not support.",
+                f"The channel reads a {channel.data_type}. Use an S3 prefix or an augmented manifest.",
             )
         )
     wanted = CONTENT_TYPES[channel.name]
@@ -502,15 +535,15 @@ def _stem(key: str) -> str:
     return name.rpartition(".")[0] or name
 
 
-def _without(missing: Sequence[str]) -> str:
+def _without(missing: Sequence[str], required: Sequence[str]) -> str:
     """Return one message for all missing data channels."""
-    if len(missing) == len(DATA_CHANNELS):
+    if len(missing) == len(required):
         lack = "No data channels are set."
     elif len(missing) > 1:
         lack = f"The channels {', '.join(missing)} are missing."
     else:
         lack = f"The channel {missing[0]} is missing."
-    return f"{lack} The algorithm requires {', '.join(DATA_CHANNELS)}."
+    return f"{lack} The algorithm requires {', '.join(required)}."
 
 
 def _no_s3(name: str, uri: str) -> Problem:
