@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,8 @@ from sandbox.algorithm.scores import IGNORE
 
 Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """An image (H, W, 3) and its labels (H, W), both uint8; label 255 is ignored."""
-Examples = Sequence[Example]
+Examples = Sequence[Example] | Iterable[Example]
+"""All examples of an epoch: a sequence in random access, otherwise a stream in its own order."""
 Orientation = Callable[[Example, np.random.Generator], Example]
 """A random flip or rotation of a crop."""
 Cropping = Callable[[Example, int, np.random.Generator], Example]
@@ -111,13 +112,31 @@ def batches(
     random: np.random.Generator,
     cropping: Cropping = random_crop,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-    """Yield one epoch in random order, without the last incomplete batch unless it is the only one.
+    """Yield one epoch, without the last incomplete batch unless it is the only one; a sequence in random order.
 
     Yields images (N, 3, crop, crop) float32, normalized, and labels (N, crop, crop) uint8.
     """
+    complete = False
+    crops: list[Example] = []
+    for example in _epoch(examples, size, random):
+        crops.append(orientation(cropping(example, crop, random), random))
+        if len(crops) == size:
+            yield _batch(crops)
+            crops, complete = [], True
+    if crops and not complete:
+        yield _batch(crops)
+
+
+def _epoch(examples: Examples, size: int, random: np.random.Generator) -> Iterator[Example]:
+    """Yield the examples of one epoch, of a sequence only those that form batches of this size."""
+    if not isinstance(examples, Sequence):
+        yield from examples
+        return
     order = random.permutation(len(examples))
-    for start in range(0, max(1, len(order) - size + 1), size):
-        chosen = order[start : start + size]
-        crops = [orientation(cropping(examples[int(i)], crop, random), random) for i in chosen]
-        images = np.concatenate([normalize(image) for image, _ in crops])
-        yield images, np.stack([labels for _, labels in crops])
+    for number in order[: len(order) // size * size or None]:
+        yield examples[int(number)]
+
+
+def _batch(crops: Sequence[Example]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    images = np.concatenate([normalize(image) for image, _ in crops])
+    return images, np.stack([labels for _, labels in crops])

@@ -6,11 +6,11 @@ Source: SageMaker developer guide, "Semantic Segmentation Algorithm" (input/outp
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import BinaryIO, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,14 +89,14 @@ class Examples(Sequence[Example]):
 
     def _check(self, pair: TrainingPair) -> None:
         """Check one pair. Raises ClientError."""
-        shape = read_mask(pair.mask, self._labels, self._classes).shape
-        _check_sizes(pair, _size(pair.image), shape)
+        shape = read_mask(pair.mask, pair.mask.name, self._labels, self._classes).shape
+        check_sizes(pair.image.name, pair.mask.name, _size(pair.image), shape)
 
     def _read(self, pair: TrainingPair) -> Example:
         """Decode one pair. Raises ClientError."""
-        labels = read_mask(pair.mask, self._labels, self._classes)
-        image = read_image(pair.image)
-        _check_sizes(pair, image.shape[:2], labels.shape)
+        labels = read_mask(pair.mask, pair.mask.name, self._labels, self._classes)
+        image = read_image(pair.image, pair.image.name)
+        check_sizes(pair.image.name, pair.mask.name, image.shape[:2], labels.shape)
         return image, labels
 
     def _keep(self, number: int, example: Example) -> None:
@@ -107,9 +107,13 @@ class Examples(Sequence[Example]):
             self._room += _bytes(self._cache.popitem(last=False)[1])
 
 
-def check_channels(data: Path) -> None:
-    """Raise ClientError when a channel is missing or empty. data: the folder `input/data`."""
-    for name in REQUIRED:
+def check_channels(data: Path, piped: Collection[str] = ()) -> None:
+    """Raise ClientError when a channel is missing or empty.
+
+    data:  the folder `input/data`.
+    piped: the channels in Pipe mode, which have no files, and the masks with the images.
+    """
+    for name in (name for name in REQUIRED if name.removesuffix("_annotation") not in piped):
         if not (data / name).is_dir():
             raise invalid_channels(f"u'{name}' is a required property")
         if not any(path.is_file() for path in (data / name).rglob("*")):
@@ -119,6 +123,11 @@ def check_channels(data: Path) -> None:
 def read_channel(data: Path, name: str, classes: int) -> Examples:
     """Read the examples of `train` or `validation`, with the label map if there is one. Raises ClientError."""
     pairs = find_pairs(data / name, data / f"{name}_annotation")
+    return Examples(pairs, classes, label_table(data, name))
+
+
+def label_table(data: Path, name: str) -> NDArray[np.uint8]:
+    """Return the label of each pixel value of a channel, (256,) uint8, by its label map. Raises ClientError."""
     labels = identity()
     path = data / "label_map" / f"{name}_label_map.json"
     if path.is_file():
@@ -126,7 +135,7 @@ def read_channel(data: Path, name: str, classes: int) -> Examples:
         log.info(f"The channel {name} has a label map: {_changes(labels)}")
     elif path.parent.is_dir():
         log.warning(f"The channel label_map has no {path.name}: the labels of {name} are used unchanged")
-    return Examples(pairs, classes, labels)
+    return labels
 
 
 def find_pairs(image_folder: Path, mask_folder: Path) -> list[TrainingPair]:
@@ -151,32 +160,37 @@ def find_pairs(image_folder: Path, mask_folder: Path) -> list[TrainingPair]:
     return [TrainingPair(path, annotations[stem]) for stem, path in sorted(images.items())]
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read (H, W, 3) uint8 red, green, blue as stored: EXIF orientation is not applied. Raises ClientError."""
+def read_image(source: Path | BinaryIO, name: str) -> NDArray[np.uint8]:
+    """Read (H, W, 3) uint8 red, green, blue as stored: EXIF orientation is not applied. Raises ClientError.
+
+    name: for messages.
+    """
     try:
-        with Image.open(path, formats=sorted(set(IMAGE_FORMATS.values()))) as image:
+        with Image.open(source, formats=sorted(set(IMAGE_FORMATS.values()))) as image:
             return np.asarray(image.convert("RGB"))
     except _UNREADABLE as error:
-        raise ClientError(f"Cannot read the image {path.name}: {_why(error)}") from error
+        raise ClientError(f"Cannot read the image {name}: {_why(error)}") from error
 
 
-def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
-    """Read (H, W) uint8 class ids and 255. Raises ClientError."""
+def read_mask(
+    source: Path | BinaryIO, name: str, labels: NDArray[np.uint8], classes: int
+) -> NDArray[np.uint8]:
+    """Read (H, W) uint8 class ids and 255. Raises ClientError. name: for messages."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with Image.open(source, formats=["PNG"]) as image:
             if image.mode not in MASK_MODES:
                 raise ClientError(
-                    f"Cannot read labels from the annotation {path.name}: it has mode {image.mode}, "
+                    f"Cannot read labels from the annotation {name}: it has mode {image.mode}, "
                     "expected a PNG with a single channel of 8 bits (mode L or P) whose pixel values are class ids."
                 )
             values = np.asarray(image).astype(np.uint8)
     except _UNREADABLE as error:
-        raise ClientError(f"Cannot read the annotation {path.name}: {_why(error)}") from error
+        raise ClientError(f"Cannot read the annotation {name}: {_why(error)}") from error
     mapped = labels[values]
     outside = (mapped >= classes) & (mapped != IGNORE)
     if outside.any():
         raise ClientError(
-            f"The annotation {path.name} has the label {int(values[outside][0])}, which is out of range: expected "
+            f"The annotation {name} has the label {int(values[outside][0])}, which is out of range: expected "
             f"0 to {classes - 1} (num_classes is {classes}), or 255 for pixels to ignore."
         )
     return mapped
@@ -210,12 +224,12 @@ def _size(path: Path) -> tuple[int, int]:
         raise ClientError(f"Cannot read the image {path.name}: {_why(error)}") from error
 
 
-def _check_sizes(pair: TrainingPair, image: Sequence[int], mask: Sequence[int]) -> None:
-    """Raise ClientError when image and mask differ in size."""
+def check_sizes(image_name: str, mask_name: str, image: Sequence[int], mask: Sequence[int]) -> None:
+    """Raise ClientError when image and mask differ in size. image, mask: height and width."""
     if tuple(image) != tuple(mask):
         raise ClientError(
-            f"The image {pair.image.name} has {image[1]} x {image[0]} pixels and its annotation "
-            f"{pair.mask.name} has {mask[1]} x {mask[0]}: their sizes do not match."
+            f"The image {image_name} has {image[1]} x {image[0]} pixels and its annotation {mask_name} has "
+            f"{mask[1]} x {mask[0]}: their sizes do not match."
         )
 
 

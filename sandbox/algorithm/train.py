@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,19 +108,21 @@ def train(
     # Resumed training does not repeat the crops of the first epochs.
     random = np.random.default_rng([recipe.seed, len(scores)] if scores else recipe.seed)
     network = _network(recipe)
-    trainer = _trainer(network, recipe, len(training))
+    trainer = _trainer(network, recipe, recipe.samples or _count(training))
     if checkpoints:
         checkpoints.restore(network, trainer, folder)
     best = max(scores, default=-1.0)
     for number in range(len(scores), recipe.epochs):
         started = time.time()
         losses: list[float] = []
+        seen = 0
         for images, labels in _batches(recipe, training, random):
             losses.append(_step(network, trainer, images, labels, random))
+            seen += len(labels)
             if stop():
                 _save(network, folder / LAST)
                 return
-        throughput = len(losses) * min(recipe.batch, len(training)) / (time.time() - started)
+        throughput = seen / (time.time() - started)
         _save(network, folder / LAST)
         only_side = fixed_size(recipe.architecture.algorithm, recipe.crop)
         counts = evaluate(network, recipe.architecture, validation, recipe.validation_batch, only_side)
@@ -135,6 +137,11 @@ def train(
         yield epoch
         if stop():
             return
+
+
+def _count(examples: Examples) -> int:
+    """Return the number of examples; 1 for a stream, whose length is unknown before its end."""
+    return len(examples) if isinstance(examples, Sequence) else 1
 
 
 def _batches(
@@ -209,7 +216,7 @@ def _network(recipe: Recipe) -> Any:
 
 def _trainer(network: Any, recipe: Recipe, examples: int) -> Any:
     """Return the optimizer with its schedule."""
-    steps = max(1, (recipe.samples or examples) // recipe.batch)
+    steps = max(1, examples // recipe.batch)
     rate = recipe.optimizer.rate
     return recipe.optimizer.trainer(network, recipe.schedule.scheduler(rate, recipe.epochs, steps))
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sandbox.algorithm import log
 from sandbox.algorithm.archive import Architecture, write_hyperparameters
@@ -27,11 +28,12 @@ from sandbox.algorithm.augment import ScaledCrop, random_crop, random_mirror, ra
 from sandbox.algorithm.channels import Examples, check_channels, read_channel
 from sandbox.algorithm.checkpoint import Checkpoints, checkpoint_folder
 from sandbox.algorithm.early_stopping import EarlyStopping
-from sandbox.algorithm.failure import EXIT_CLIENT_ERROR, ClientError
+from sandbox.algorithm.failure import EXIT_CLIENT_ERROR, ClientError, invalid_channels
 from sandbox.algorithm.hyperparameters import DEFAULTS, LIGHT, Hyperparameters, read, round_up
 from sandbox.algorithm.incremental import Start, read_start
 from sandbox.algorithm.memory import check_memory
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, AlgorithmError, load_mxnet
+from sandbox.algorithm.pipe import CONTENT, PipeExamples, piped_channels, read_pipe
 from sandbox.algorithm.schedule import LearningRateSchedule, Optimizer
 from sandbox.algorithm.train import UNFINISHED, Epoch, Recipe, train
 
@@ -141,9 +143,12 @@ def _train(root: Root, stop: threading.Event) -> None:
     log.info(f"Merging with provided configuration from hyperparameters.json: {json.dumps(given)}")
     params = read(given)
     log.info(f"Final configuration: {json.dumps(params.text())}")
-    check_channels(root.data)
+    piped = piped_channels(root.folder / "input" / "config")
+    _check_configuration(piped)
+    check_channels(root.data, piped)
     training, validation = (
-        read_channel(root.data, name, params.num_classes) for name in ("train", "validation")
+        (read_pipe if name in piped else read_channel)(root.data, name, params.num_classes)
+        for name in ("train", "validation")
     )
     _check_files(training, validation)
     load_mxnet(TRAIN_THREADS)
@@ -165,15 +170,26 @@ def _train(root: Root, stop: threading.Event) -> None:
     _follow(epochs, params, stop, resumed.scores if resumed else ())
 
 
-def _check_files(training: Examples, validation: Examples) -> None:
-    """Check all images and masks. Raises ClientError."""
+def _check_configuration(piped: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ClientError for a channel in Pipe mode that does not send RecordIO by its content type."""
+    for channel in piped.values():
+        kind = channel.get("ContentType") or ""
+        if kind != CONTENT:
+            raise invalid_channels(f"u'{kind}' is not one of [u'{CONTENT}']")
+
+
+def _check_files(*channels: Examples | PipeExamples) -> None:
+    """Check all images and masks of the channels that are files. Raises ClientError."""
     started = time.monotonic()
-    for examples in (training, validation):
+    files = [examples for examples in channels if isinstance(examples, Examples)]
+    for examples in files:
         examples.check()
-    log.info(
-        f"{len(training)} training images and {len(validation)} validation images, "
-        f"checked in {time.monotonic() - started:.1f} seconds"
-    )
+    if len(files) == len(channels):
+        training, validation = files
+        log.info(
+            f"{len(training)} training images and {len(validation)} validation images, "
+            f"checked in {time.monotonic() - started:.1f} seconds"
+        )
 
 
 def _follow(
@@ -205,16 +221,11 @@ def _follow(
         )
 
 
-def _log_differences(params: Hyperparameters, training: Examples, start: Start | None) -> None:
+def _log_differences(params: Hyperparameters, training: Examples | PipeExamples, start: Start | None) -> None:
     """Log where the sandbox differs from AWS."""
     log.info("Using device: cpu; number of GPUs being used: 0")
-    if len(training) != params.num_training_samples:
-        log.warning(
-            f"num_training_samples is {params.num_training_samples} and the channel train has {len(training)} "
-            "images: the learning rate's schedule follows the hyperparameter"
-        )
-    if len(training) < params.mini_batch_size:
-        log.warning(f"mini_batch_size is {params.mini_batch_size}: all {len(training)} images form one batch")
+    if isinstance(training, Examples):
+        _log_counts(params, training)
     if start:
         log.info(f"Continuing from {start.parameters.name} of the channel model")
     elif params.use_pretrained_model:
@@ -231,6 +242,17 @@ def _log_differences(params: Hyperparameters, training: Examples, start: Start |
             "The light network is the sandbox's own: base_size is unused, crops are taken at the images' "
             "own scale and in all eight orientations"
         )
+
+
+def _log_counts(params: Hyperparameters, training: Examples) -> None:
+    """Warn of hyperparameters that do not fit the number of images."""
+    if len(training) != params.num_training_samples:
+        log.warning(
+            f"num_training_samples is {params.num_training_samples} and the channel train has {len(training)} "
+            "images: the learning rate's schedule follows the hyperparameter"
+        )
+    if len(training) < params.mini_batch_size:
+        log.warning(f"mini_batch_size is {params.mini_batch_size}: all {len(training)} images form one batch")
 
 
 def _fail(root: Root, text: str) -> None:

@@ -73,6 +73,21 @@ def fetch_channels(source: ChannelDownloader, channels: Sequence[Document], fold
             raise
 
 
+def read_object(source: ChannelDownloader, uri: str) -> bytes:
+    """Return the content of s3://bucket/key. Raises DownloadError or JobStoppedError."""
+    _check_stopped(source)
+    bucket, key = split_uri(uri)
+    if not uri.startswith("s3://") or not key:
+        raise DownloadError(f'Data download failed: "{uri}" is not the S3 URI of an object.')
+    try:
+        content: bytes = source.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as problem:
+        raise DownloadError(f'{_refused(problem)} ("{uri}")') from problem
+    except BotoCoreError as problem:
+        raise DownloadError(f'Data download failed at "{uri}": {problem}') from problem
+    return content
+
+
 def _objects(source: ChannelDownloader, data: Document) -> list[ChannelObject]:
     """Return the objects of one data source. Raises DownloadError."""
     try:

@@ -31,6 +31,7 @@ from sandbox.training.channels import (
     fetch_channels,
 )
 from sandbox.training.checkpoints import CheckpointError, CheckpointSync
+from sandbox.training.pipes import ChannelPipes, uses_pipe
 from sandbox.training.run import JobContext, JobRun
 from sandbox.training.status import KIND
 
@@ -59,6 +60,7 @@ class Job:
         self._deadline = threading.TIMEOUT_MAX  # of a spot job's MaxWaitTimeInSeconds, by time.monotonic()
         self._trained = 0.0  # seconds, before the last interruption
         self._no_capacity_until = 0.0  # by time.monotonic()
+        self._pipes: ChannelPipes | None = None  # of the channels in Pipe mode
         self._thread = threading.Thread(target=self._run, name=f"job {name}", daemon=True)
 
     def start(self) -> None:
@@ -98,6 +100,7 @@ class Job:
             self._end("Failed", f"InternalServerError: {type(problem).__name__}: {problem}")
             raise
         finally:
+            self._close_pipes()
             shutil.rmtree(self._root, ignore_errors=True)
             self._on_end(self)
 
@@ -127,10 +130,13 @@ class Job:
             run.finish()
             if outcome != INTERRUPTED:
                 break
+            self._close_pipes()
             shutil.rmtree(self._root, ignore_errors=True)
             self._enter(INTERRUPTED)
             self._pause(self._context.container.limits.spot_restart_seconds)
             self._enter("Starting", status.LAUNCHING)
+        if self._pipes and self._pipes.failure:
+            raise JobFailure(f"ClientError: {self._pipes.failure}")
         self._enter("Uploading")
         failed = outcome is None and run.process.exit_code != 0
         try:
@@ -185,8 +191,17 @@ class Job:
         opt_ml.prepare(self._root, document)
         s3 = self._context.container.loopback.client("s3")
         source = ChannelDownloader(s3, self._context.region, document["RoleArn"], self._stop)
-        fetch_channels(source, document.get("InputDataConfig") or [], self._root / "input/data")
+        channels, folder = document.get("InputDataConfig") or [], self._root / "input/data"
+        fetch_channels(source, [row for row in channels if not uses_pipe(row, document)], folder)
+        piped = [row for row in channels if uses_pipe(row, document)]
+        self._close_pipes()
+        self._pipes = ChannelPipes(source, piped, folder, self._changed.set) if piped else None
         self._check_stopped()
+
+    def _close_pipes(self) -> None:
+        """End the streams of the channels in Pipe mode."""
+        if self._pipes:
+            self._pipes.close()
 
     def _watch(self, run: JobRun, document: Document, checkpoints: CheckpointSync | None) -> str | None:
         """Wait for the program's end and copy its checkpoints. Raises JobFailure when these cannot be copied.
@@ -208,6 +223,8 @@ class Job:
                     self._enter("Stopping")
                     process.terminate()
             if outcome is not None and now >= ends + self._grace():
+                process.kill()
+            if self._pipes and self._pipes.failure:
                 process.kill()
             run.wait(ends + (0 if outcome is None else self._grace()) - now)
             if failure is None and outcome != INTERRUPTED:

@@ -16,6 +16,7 @@ from sandbox.services.sagemaker.resources import Operation, Resources
 from sandbox.training import metrics, opt_ml
 from sandbox.training import status as training_status
 from sandbox.training.manager import Training
+from sandbox.training.pipes import MANIFEST, uses_pipe
 from sandbox.training.status import KIND
 
 BUILT_IN = re.compile(r"(^|/)semantic-segmentation([:@]|$)")
@@ -213,21 +214,51 @@ def _channel_problems(params: Params) -> list[str]:
         problems.append(f"Channel names must be unique, not {', '.join(names)}.")
     for channel in channels:
         name, data = channel["ChannelName"], channel["DataSource"].get("S3DataSource")
-        mode = channel.get("InputMode") or params["AlgorithmSpecification"]["TrainingInputMode"]
-        if data is None or data["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
+        piped = uses_pipe(channel, params)
+        if data is None or data["S3DataType"] not in {"S3Prefix", "ManifestFile", MANIFEST}:
             problems.append(
-                f"The sandbox reads channel {name} only from an S3 prefix or a manifest of file names."
+                f"The sandbox reads channel {name} only from an S3 prefix, a manifest of file names or an "
+                "augmented manifest."
             )
         elif not data["S3Uri"].startswith("s3://"):
             problems.append(f"The S3Uri of channel {name} must begin with s3://.")
-        if mode == "Pipe":
-            problems.append(
-                f"The sandbox does not support Pipe mode: set the mode of channel {name} to File."
-            )
+        elif data["S3DataType"] == MANIFEST:
+            problems += _manifest_problems(name, data, piped=piped)
+        else:
+            problems += _prefix_problems(channel, data, piped=piped)
         if channel.get("CompressionType") == "Gzip":
             problems.append(
                 f"The sandbox does not support compressed channels: set CompressionType of {name} to None."
             )
         if name in {".", ".."}:
             problems.append(f'"{name}" is not a valid channel name.')
+    return problems
+
+
+def _manifest_problems(name: str, data: Document, *, piped: bool) -> list[str]:
+    """Return what is wrong with a channel on an augmented manifest."""
+    problems = []
+    if not piped:
+        problems.append(
+            f"AugmentedManifestFile can only be used in Pipe input mode: set the mode of channel {name} to Pipe."
+        )
+    if not data.get("AttributeNames"):
+        problems.append(f"Channel {name} reads an AugmentedManifestFile, which requires AttributeNames.")
+    return problems
+
+
+def _prefix_problems(channel: Document, data: Document, *, piped: bool) -> list[str]:
+    """Return what is wrong with a channel on files."""
+    name, problems = channel["ChannelName"], []
+    if piped:
+        problems.append(
+            "The sandbox supports Pipe mode for an AugmentedManifestFile only: set the mode of channel "
+            f"{name} to File."
+        )
+    if data.get("AttributeNames"):
+        problems.append(
+            f"AttributeNames of channel {name} applies to an AugmentedManifestFile only: remove it."
+        )
+    if channel.get("RecordWrapperType") == "RecordIO":
+        problems.append(f"RecordWrapperType of channel {name} applies to Pipe mode only: set it to None.")
     return problems

@@ -11,6 +11,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 
 from sandbox.common.store import Document
+from sandbox.training.pipes import uses_pipe
 
 HOST = "algo-1"
 FOLDERS = ("input/config", "input/data", "model", "output/data", "checkpoints")
@@ -26,7 +27,8 @@ def prepare(root: Path, document: Document) -> None:
         (root / name).mkdir(parents=True)
     channels = document.get("InputDataConfig") or []
     for channel in channels:
-        (root / "input/data" / channel["ChannelName"]).mkdir(exist_ok=True)
+        if not uses_pipe(channel, document):
+            (root / "input/data" / channel["ChannelName"]).mkdir(exist_ok=True)
     files = {
         "hyperparameters": document.get("HyperParameters") or {},
         "inputdataconfig": {channel["ChannelName"]: _channel(channel, document) for channel in channels},

@@ -2,9 +2,10 @@
 
 epochs (3), seconds (per epoch, 0.02), echo (a line to print), fail (a text for output/failure, and exit code `code`,
 else 2), code (exit code), kill (ends itself by SIGKILL), stubborn (ignores SIGTERM), child (starts a child that does
-so, too), files (of model/, comma-separated), data (a file of output/data), nan (is the first epoch's loss), hold (a
-job with checkpoints that did not resume from one waits after this epoch). Arguments such as hold=1 set them for every
-job. On SIGTERM it writes its model and exits with 0.
+so, too), pipe (a channel in Pipe mode, of which it prints the size in each epoch), files (of model/,
+comma-separated), data (a file of output/data), nan (is the first epoch's loss), hold (a job with checkpoints that did
+not resume from one waits after this epoch). Arguments such as hold=1 set them for every job. On SIGTERM it writes its
+model and exits with 0.
 
 With a checkpoint configuration it saves each epoch as epoch-N.json there, and resumes after the last one.
 """
@@ -43,6 +44,8 @@ def _say(text: str) -> None:
 
 
 def _epoch(number: int, epochs: int) -> None:
+    if channel := HYPERPARAMETERS.get("pipe"):
+        print(f"pipe {number}: {len((ROOT / f'input/data/{channel}_{number}').read_bytes())}", flush=True)
     quality = f"#quality_metric: host=algo-1, epoch={number}"
     loss = "nan" if "nan" in HYPERPARAMETERS and number == 0 else f"{1 / (number + 1):.6f}"
     _say(f"{quality}, train cross_entropy <loss>={loss}")

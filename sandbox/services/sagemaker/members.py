@@ -82,6 +82,7 @@ TRAINING_JOB = _supported(
     InputDataConfig.RecordWrapperType InputDataConfig.InputMode InputDataConfig.ShuffleConfig.Seed
     InputDataConfig.DataSource.S3DataSource.S3DataType InputDataConfig.DataSource.S3DataSource.S3Uri
     InputDataConfig.DataSource.S3DataSource.S3DataDistributionType
+    InputDataConfig.DataSource.S3DataSource.AttributeNames
     OutputDataConfig.KmsKeyId OutputDataConfig.S3OutputPath OutputDataConfig.CompressionType
     ResourceConfig.InstanceType ResourceConfig.InstanceCount ResourceConfig.VolumeSizeInGB
     ResourceConfig.VolumeKmsKeyId
@@ -94,7 +95,7 @@ TRAINING_JOB = _supported(
     """,
     only={
         "AlgorithmSpecification.TrainingImageConfig.TrainingRepositoryAccessMode": ("Platform",),
-        "InputDataConfig.RecordWrapperType": ("None",),
+        "InputDataConfig.RecordWrapperType": ("None", "RecordIO"),
     },
     hints={
         "AlgorithmSpecification.AlgorithmName": "use TrainingImage",

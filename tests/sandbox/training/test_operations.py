@@ -38,6 +38,15 @@ def test_a_name_is_given_once(client: Client, training_request: Request, train: 
     assert sagemaker.describe_training_job(TrainingJobName=name)["HyperParameters"] == {"epochs": "1"}
 
 
+def manifest(**changes: Any) -> dict[str, Any]:
+    """Return the member InputDataConfig with a channel on an augmented manifest, with these changes."""
+    source = {"S3DataType": "AugmentedManifestFile", "S3Uri": "s3://b/m", "AttributeNames": ["source-ref"]}
+    source = {name: changes.get(name, value) for name, value in source.items()}
+    channel = {"ChannelName": "train", "InputMode": "Pipe", "RecordWrapperType": "RecordIO"}
+    channel = {name: changes.get(name, value) for name, value in channel.items()}
+    return {"InputDataConfig": [{**channel, "DataSource": {"S3DataSource": source}}]}
+
+
 @pytest.mark.parametrize(
     ("members", "words"),
     [
@@ -62,8 +71,12 @@ def test_a_name_is_given_once(client: Client, training_request: Request, train: 
                     "TrainingInputMode": "Pipe",
                 }
             },
-            "not support Pipe mode: set the mode of channel train to File",
+            "Pipe mode for an AugmentedManifestFile only: set the mode of channel train to File",
         ),
+        (manifest(InputMode="File"), "AugmentedManifestFile can only be used in Pipe input mode"),
+        (manifest(AttributeNames=[]), "Channel train reads an AugmentedManifestFile, which requires"),
+        (manifest(S3DataType="S3Prefix", InputMode="File"), "AttributeNames of channel train applies to"),
+        (manifest(S3DataType="S3Prefix", InputMode="File"), "RecordWrapperType of channel train applies to"),
         (
             {
                 "AlgorithmSpecification": {
