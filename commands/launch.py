@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,6 +94,35 @@ TrafficEncryption = Annotated[
 Tags = Annotated[
     list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Tag of the job; repeat for several.")
 ]
+Manifest = Annotated[
+    str,
+    typer.Option(
+        "--manifest",
+        metavar="S3-URI",
+        help="Augmented manifest of the training images, such as the output of Ground Truth; replaces --data.",
+    ),
+]
+ValidationManifest = Annotated[
+    str,
+    typer.Option(
+        "--validation-manifest", metavar="S3-URI", help="Augmented manifest of the validation images."
+    ),
+]
+LabelAttribute = Annotated[
+    str,
+    typer.Option(
+        "--label-attribute",
+        metavar="NAME",
+        help="Manifest attribute with the masks, such as city-ref. Default: the only one besides source-ref.",
+    ),
+]
+Shuffle = Annotated[
+    bool | None,
+    typer.Option(
+        "--shuffle/--no-shuffle",
+        help="Shuffle the lines of the training manifest before each epoch. Default: yes.",
+    ),
+]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Print the log until the job ends.")]
 
 
@@ -107,6 +136,10 @@ def launch(
             "and validation_annotation.",
         ),
     ] = "",
+    manifest: Manifest = "",
+    validation_manifest: ValidationManifest = "",
+    label_attribute: LabelAttribute = "",
+    shuffle: Shuffle = None,
     output: Annotated[str, typer.Option(metavar="S3-PREFIX", help="Destination of the trained model.")] = "",
     role: Annotated[str, typer.Option(metavar="ARN", help="Execution role that SageMaker assumes.")] = "",
     name: NewName = "",
@@ -131,8 +164,12 @@ def launch(
 ) -> None:
     """Start a training job, after pre-flight checks and confirmation.
 
-    On AWS, --data, --output and --role are required; in the sandbox they have defaults.
+    On AWS, --data (or --manifest and --validation-manifest), --output and --role are required; in the sandbox they
+    have defaults.
     """
+    if data and (manifest or validation_manifest):
+        raise typer.BadParameter("It cannot be combined with --manifest.", param_hint="--data")
+    manifests = _ManifestOptions(manifest, validation_manifest, label_attribute, shuffle)
     given, tags = _pairs(parameter, "--parameter"), _pairs(tag, "--tag")
     changes = _changes(instance_type, max_runtime, spot, max_wait, checkpoints)
     secure = _security_changes(
@@ -144,7 +181,7 @@ def launch(
         traffic_encryption=encrypt_inter_container_traffic,
     )
     with reporting(debug), open_backend() as backend:
-        spec = _new_spec(backend.clients, data, output, role, given)
+        spec = _new_spec(backend.clients, data, output, role, given, manifests=manifests)
         spec = replace(spec, **changes, name=name or _name("segdeck"), tags=tags)
         spec = replace(spec, security=replace(spec.security, **secure))
         _start(backend, spec, {}, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
@@ -154,6 +191,10 @@ def clone(
     job: Annotated[str, typer.Argument(metavar="JOB", help="Training job to clone.")],
     *,
     name: NewName = "",
+    manifest: Manifest = "",
+    validation_manifest: ValidationManifest = "",
+    label_attribute: LabelAttribute = "",
+    shuffle: Shuffle = None,
     parameter: Parameters = None,
     instance_type: Instance = "",
     max_runtime: Runtime = "",
@@ -193,6 +234,7 @@ def clone(
         traffic_encryption=encrypt_inter_container_traffic,
     )
     secure |= {"subnets": (), "security_groups": ()} if no_vpc else {}
+    manifests = _ManifestOptions(manifest, validation_manifest, label_attribute, shuffle)
     with reporting(debug), open_backend() as backend:
         from core.aws.training import describe_job, job_tags
         from core.training.job import clone_spec, continue_spec
@@ -205,6 +247,7 @@ def clone(
         except (DeniedError, RejectedError) as error:
             say(f"The tags of {old.name} are not copied. {error}")
         spec = (continue_spec if continue_training else clone_spec)(old)
+        spec = _with_manifests(backend.clients, spec, manifests)
         values = {**spec.hyperparameters, **given}
         spec = replace(spec, **changes, hyperparameters=values, name=name or _name(old.name))
         spec = replace(spec, security=replace(spec.security, **secure), tags={**spec.tags, **tags})
@@ -295,7 +338,8 @@ def _check_spec(
 
     channels = list_channels(clients, spec.channels)
     data = read_job_data(clients, spec, channels.keys)
-    images = sum(key.lower().endswith(IMAGES) for key in channels.keys.get("train", ()))
+    listed = sum(key.lower().endswith(IMAGES) for key in channels.keys.get("train", ()))
+    images = data.images(spec).get("train", listed)
     counted = {"num_training_samples": images, "num_classes": data.classes}
     known = {name: str(count) for name, count in counted.items() if count}
     spec = replace(spec, hyperparameters={**known, **spec.hyperparameters})
@@ -306,19 +350,95 @@ def _check_spec(
         sandbox=clients.connection.is_sandbox,
         classes=data.classes,
         sizes=data.sizes,
+        manifests=data.manifests,
     )
     uris = {"output_uri": spec.output_uri, "checkpoint_uri": spec.checkpoint_uri}
     missing, notes = check_buckets(clients, uris)
-    return spec, [*missing, *problems], (*channels.notes, *notes, *data.notes)
+    return spec, [*missing, *data.problems, *problems], (*channels.notes, *notes, *data.notes)
 
 
-def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[str, str]) -> TrainingSpec:
+@dataclass(frozen=True, slots=True)
+class _ManifestOptions:
+    """The options on augmented manifests; empty or None where they are not given."""
+
+    train: str
+    validation: str
+    label_attribute: str
+    shuffle: bool | None
+
+    @property
+    def given(self) -> bool:
+        return bool(self.train or self.validation or self.label_attribute or self.shuffle is not None)
+
+
+def _with_manifests(clients: Clients, spec: TrainingSpec, options: _ManifestOptions) -> TrainingSpec:
+    """Return the spec on the augmented manifests of the options; unchanged without any.
+
+    What the options leave out is as in the spec. Raises InputError where there is no manifest, or no single attribute
+    that can be the masks.
+    """
+    if not options.given:
+        return spec
+    from core.training.channels import DATA_CHANNELS, manifest_channels
+
+    before = {channel.name: channel for channel in spec.channels if channel.is_manifest}
+    train, validation = before.get("train"), before.get("validation")
+    uris = (
+        options.train or (train.uri if train else ""),
+        options.validation or (validation.uri if validation else ""),
+    )
+    if not all(uris):
+        flag = "--validation-manifest" if uris[0] else "--manifest"
+        raise InputError(
+            "The algorithm needs an augmented manifest for training and one for validation.",
+            why=f"{flag} is not given.",
+            todo="Divide the lines of the Ground Truth output between two files, and upload both.",
+        )
+    label = options.label_attribute or (train.label_attribute if train else "")
+    shuffle = options.shuffle if options.shuffle is not None else (train.shuffled if train else True)
+    data = manifest_channels(
+        *uris,
+        label or _only_label_attribute(clients, uris[0]),
+        shuffle=shuffle,
+        copied=spec.channels,
+    )
+    others = tuple(channel for channel in spec.channels if channel.name not in DATA_CHANNELS)
+    return replace(spec, channels=(*data, *others), input_mode="Pipe")
+
+
+def _only_label_attribute(clients: Clients, uri: str) -> str:
+    """Return the attribute of a manifest that has the masks. Raises InputError unless there is exactly one."""
+    from core.aws.manifests import fetch_manifest
+
+    names = fetch_manifest(clients, uri).label_attributes
+    if len(names) == 1:
+        return names[0]
+    which = ", ".join(names) if names else "no attribute besides source-ref ends in -ref"
+    raise InputError(
+        f"The masks of {uri} are not known: {which}.",
+        why="" if names else "SageMaker reads masks only from an attribute whose name ends in -ref.",
+        todo="Choose one with --label-attribute." if names else "Use the output manifest of a labeling job.",
+    )
+
+
+def _new_spec(
+    clients: Clients,
+    data: str,
+    output: str,
+    role: str,
+    given: dict[str, str],
+    *,
+    manifests: _ManifestOptions,
+) -> TrainingSpec:
     """Return the spec of a new job. Raises SettingsError if an option that AWS needs is missing."""
     from core.aws.images import image_uri
     from core.training.defaults import default_spec
 
     sandbox = clients.connection.is_sandbox
-    missing = [flag for flag, text in (("--data", data), ("--output", output), ("--role", role)) if not text]
+    sources = data or manifests.train
+    missing = [
+        flag for flag, text in (("--data", sources), ("--output", output), ("--role", role)) if not text
+    ]
     if missing and not sandbox:
         raise SettingsError(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} required.",
@@ -327,11 +447,13 @@ def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[s
     spec = default_spec(
         image_uri(clients.connection.region),
         sandbox=sandbox,
-        data=data,
+        data=sources,
         output=output,
         role=role,
         values=given,
     )
+    if manifests.given:
+        return _with_manifests(clients, spec, manifests)
     if sandbox and not data:
         _await_data(clients, spec)
     return spec

@@ -74,7 +74,14 @@ def _preflight(
     )
     summary.forecast(plan.forecast, past)
     summary.counts(checked.counts)
-    summary.problems(checked.problems, checked.spec, checked.counts, prefill.previous, checked.classes)
+    summary.problems(
+        checked.problems,
+        checked.spec,
+        checked.counts,
+        prefill.previous,
+        checked.classes,
+        labels=checked.labels,
+    )
     spec = checked.spec
     account_checks.show_problems(
         connection,

@@ -512,3 +512,84 @@ def test_a_spot_job_is_forecast_and_its_interruption_shown(run: Run, sagemaker: 
     text = run("show", "cli-spot").stdout
     assert "spot saving: " in text
     assert f"interruptions:\n  {cut['at']}  resumed from epoch-0000.json at epoch 1" in text
+
+
+@pytest.fixture(scope="module")
+def manifests(sagemaker: Any, sandbox_server: Sandbox, make_client: Any) -> tuple[str, ...]:
+    """Return the options of two augmented manifests, as Ground Truth writes them, over the images of the bucket."""
+    s3 = make_client(sandbox_server, "s3")
+    colors = {"internal-color-map": {str(number): {"class-name": f"c{number}"} for number in range(3)}}
+    options = []
+    for split, count, flag in (("train", 2, "--manifest"), ("validation", 1, "--validation-manifest")):
+        rows = [
+            {
+                "source-ref": f"{DATA}{split}/{number}.jpg",
+                "city-ref": f"{DATA}{split}_annotation/{number}.png",
+                "city-ref-metadata": colors,
+            }
+            for number in range(count)
+        ]
+        s3.put_object(Bucket=BUCKET, Key=f"{split}.manifest", Body="\n".join(map(json.dumps, rows)).encode())
+        options += [flag, f"s3://{BUCKET}/{split}.manifest"]
+    return tuple(options)
+
+
+WITHOUT_DATA = ("--output", OUTPUT, "--role", ROLE, "-p", "mini_batch_size=2", "-p", "epochs=2")
+SMALL_VALIDATION = ("-p", "validation_mini_batch_size=1")
+
+
+def test_a_job_on_augmented_manifests(run: Run, manifests: tuple[str, ...]) -> None:
+    """A launch on manifests finds the label attribute, the samples and the classes; a clone keeps all of it."""
+    options = (*manifests, *WITHOUT_DATA, *SMALL_VALIDATION)
+    done = run("launch", *options, "--name", "cli-manifest", "--yes", "--follow", "--json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["job"]["status"] == "Completed"
+    (step,) = document["steps"]
+    hyperparameters = step["params"]["HyperParameters"]
+    assert (hyperparameters["num_training_samples"], hyperparameters["num_classes"]) == ("2", "3")
+    train, validation = step["params"]["InputDataConfig"]
+    assert train["DataSource"]["S3DataSource"]["AttributeNames"] == ["source-ref", "city-ref"]
+    assert (train["RecordWrapperType"], train["InputMode"], train["ShuffleConfig"]) == (
+        "RecordIO",
+        "Pipe",
+        {"Seed": 1},
+    )
+    copy = json.loads(run("clone", "cli-manifest", "--dry-run", "--json").stdout)["steps"][0]["params"]
+    for original, copied in zip((train, validation), copy["InputDataConfig"], strict=True):
+        assert original.items() <= copied.items()
+    other = run("clone", "cli-manifest", "--no-shuffle", "--dry-run", "--json")
+    assert "ShuffleConfig" not in json.loads(other.stdout)["steps"][0]["params"]["InputDataConfig"][0]
+    assert "in the same order in every epoch" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--label-attribute", "town-ref"), "has the attribute town-ref"),
+        (("--manifest", f"s3://{BUCKET}/none.manifest"), "Could not"),
+    ],
+)
+def test_a_manifest_that_would_fail_is_refused(
+    run: Run, manifests: tuple[str, ...], more: tuple[str, ...], words: str
+) -> None:
+    """A label attribute that no line has, and a missing manifest, end the launch before the job is created."""
+    done = run("launch", *manifests, *more, *WITHOUT_DATA, *SMALL_VALIDATION, "--yes")
+    assert done.exit_code != 0
+    assert words in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--manifest", "s3://b/m", "--data", DATA), "cannot be combined with --manifest"),
+        (("--manifest", f"s3://{BUCKET}/train.manifest"), "--validation-manifest is not given"),
+    ],
+)
+def test_manifest_options_that_do_not_go_together(
+    run: Run, manifests: tuple[str, ...], arguments: tuple[str, ...], words: str
+) -> None:
+    """Manifests replace --data, and come in pairs."""
+    done = run("launch", *arguments, *WITHOUT_DATA)
+    assert done.exit_code != 0
+    assert words in " ".join(done.output.split())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.training.channels import Channel, data_channels
+from core.training.channels import Channel, data_channels, manifest_channel, manifest_channels
 from core.training.defaults import SANDBOX_DATA, default_spec
 from core.training.hyperparameters import HYPERPARAMETERS, Problem, applies
 from core.training.job import clone_spec, from_description, to_request
@@ -21,6 +21,11 @@ from pages.parts.launch.check import Fix, fix_for
 from pages.parts.launch.fields import (
     CONTENT,
     EXTRA,
+    LABEL,
+    MANIFEST_FIELDS,
+    MANIFESTS,
+    REQUIRED_SETTINGS,
+    SHUFFLE,
     TAGS,
     VALUE_FIELDS,
     repeated_tags,
@@ -463,3 +468,108 @@ def test_every_fix_works():
         fields[fixes[0].field] = fixes[0].value
     assert seen >= {"instance_type", "wait_minutes", EXTRA, "value-lr_scheduler_step", "value-crop_size"}
     assert [problem for problem in check_spec(to_spec(fields, broken)) if problem.is_error] == []
+
+
+BY_MANIFEST = replace(
+    SPEC,
+    channels=manifest_channels(
+        "s3://labels/train.manifest", "s3://labels/val.manifest", "city-ref", shuffle=True
+    ),
+    input_mode="Pipe",
+)
+
+
+def test_manifests_fill_the_form_and_come_back_unchanged():
+    """A job on augmented manifests is the same after the form, with every setting of its channels."""
+    odd = replace(
+        BY_MANIFEST.channels[1], carried={**BY_MANIFEST.channels[1].carried, "CompressionType": "Gzip"}
+    )
+    for channels in (BY_MANIFEST.channels, (BY_MANIFEST.channels[0], odd)):
+        spec = replace(BY_MANIFEST, channels=channels)
+        assert to_spec(to_fields(spec), spec).channels == channels
+        assert to_spec(to_fields(spec), spec).input_mode == "Pipe"
+
+
+def test_a_job_can_change_between_manifests_and_folders():
+    """Turning manifests on or off in a copied job gives the channels of the other kind, without old settings."""
+    fields = to_fields(SPEC) | {
+        MANIFESTS: True,
+        MANIFEST_FIELDS["train"]: "s3://labels/train.manifest",
+        MANIFEST_FIELDS["validation"]: "s3://labels/val.manifest",
+        LABEL: "city-ref",
+    }
+    assert to_spec(fields, SPEC).channels == BY_MANIFEST.channels
+    fields = to_fields(BY_MANIFEST) | {MANIFESTS: False, "base_uri": "s3://labels/data"}
+    spec = to_spec(fields, BY_MANIFEST)
+    assert spec.input_mode == "File"
+    for channel, fresh in zip(spec.channels, data_channels("s3://labels/data"), strict=True):
+        assert (channel.uri, channel.content_type, channel.data_type) == (
+            fresh.uri,
+            fresh.content_type,
+            fresh.data_type,
+        )
+        assert channel.input_mode in ("", "File")
+        assert (channel.attributes, channel.record_wrapper) == ((), "")
+
+
+def test_shuffling_can_be_turned_off():
+    """Without shuffling the training channel has no ShuffleConfig, and keeps its other settings."""
+    spec = to_spec(to_fields(BY_MANIFEST) | {SHUFFLE: False}, BY_MANIFEST)
+    assert not spec.channels[0].shuffled
+    assert spec.channels[0].attributes == ("source-ref", "city-ref")
+
+
+def test_settings_of_a_manifest_can_be_fixed():
+    """Every setting that fails a job on manifests has a fix, after which the form has no problem of this kind."""
+    broken = (
+        Channel("train", "s3://labels/train.manifest", "image/jpeg", "File", "AugmentedManifestFile"),
+        manifest_channel("validation", "s3://labels/val.manifest", "town-ref", shuffle=False),
+    )
+    base = replace(BY_MANIFEST, channels=broken)
+    fields, used = to_fields(base), set()
+    for _ in range(6):
+        spec = to_spec(fields, base)
+        problems = [problem for problem in check_spec(spec) if problem.name == "train"]
+        fixes = [fix for each in problems if (fix := fix_for(each, spec, {}, labels=("city-ref",)))]
+        if not fixes:
+            break
+        used.add(fixes[0].field)
+        fields[fixes[0].field] = fixes[0].value
+    assert [problem for problem in check_spec(to_spec(fields, base)) if problem.name == "train"] == []
+    assert used == {LABEL, SHUFFLE}
+    wrapped = replace(
+        BY_MANIFEST.channels[0], carried={**BY_MANIFEST.channels[0].carried, "RecordWrapperType": "None"}
+    )
+    base = replace(BY_MANIFEST, channels=(wrapped, BY_MANIFEST.channels[1]))
+    (problem,) = [each for each in check_spec(base) if each.name == "train"]
+    fix = fix_for(problem, base, {}, labels=("city-ref",))
+    assert fix.field == REQUIRED_SETTINGS
+    repaired = to_spec(to_fields(base) | {REQUIRED_SETTINGS: True}, base)
+    assert repaired.channels == BY_MANIFEST.channels
+
+
+def test_the_form_opens_on_a_manifest(open_form, sandbox_server, make_client):
+    """A link to an output manifest fills in the label attribute, the samples and the classes; the rest is missing."""
+    s3 = make_client(sandbox_server, "s3")
+    bucket = f"labeled-{next(NUMBERS)}"
+    s3.create_bucket(Bucket=bucket)
+    colors = {"internal-color-map": {"0": {"class-name": "road"}, "3": {"class-name": "tree"}}}
+    rows = [
+        {
+            "source-ref": f"s3://{bucket}/{n}.jpg",
+            "city-ref": f"s3://{bucket}/{n}.png",
+            "city-ref-metadata": colors,
+        }
+        for n in range(3)
+    ]
+    for n in range(3):
+        for end in ("jpg", "png"):
+            s3.put_object(Bucket=bucket, Key=f"{n}.{end}", Body=b"x")
+    s3.put_object(Bucket=bucket, Key="output.manifest", Body="\n".join(map(json.dumps, rows)).encode())
+    app = open_form(data=f"s3://{bucket}/output.manifest")
+    assert field(app, MANIFEST_FIELDS["train"]).value == f"s3://{bucket}/output.manifest"
+    assert field(app, LABEL).value == "city-ref"
+    assert field(app, "value-num_training_samples").value == 3
+    assert field(app, "value-num_classes").value == 4
+    assert "No S3 URI is set for validation." in plain_texts(app)
+    assert not has_field(app, "base_uri")

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.aws.connection import Connection
-from core.training.channels import CONTENT_TYPES, DATA_CHANNELS
+from core.aws.job_data import JobData
+from core.training.channels import CONTENT_TYPES, DATA_CHANNELS, Channel, manifest_channel
 from core.training.defaults import INSTANCE, SANDBOX_DATA
 from core.training.hyperparameters import BY_NAME, INCREMENTAL_KEYS, Problem, effective
 from core.training.job import TrainingSpec
+from core.training.manifest import check_manifest_channel
 from core.training.preflight import GPUS, S3_URI, checkpoint_prefix, preflight
 from core.training.security import has_local_storage
 from pages.parts.launch import data, fields
@@ -31,6 +33,7 @@ class CheckedLaunch:
     counts:     channel -> number of its files, for the channels that could be listed.
     classes:    number of the dataset's classes; None if unknown.
     generating: whether the sandbox is still generating the demo images that are missing.
+    labels:     the attributes of the manifest that can be the masks, the most frequent first.
     """
 
     spec: TrainingSpec
@@ -38,6 +41,7 @@ class CheckedLaunch:
     counts: dict[str, int]
     classes: int | None = None
     generating: bool = False
+    labels: tuple[str, ...] = ()
 
     @property
     def blocked(self) -> bool:
@@ -56,8 +60,10 @@ def check(connection: Connection, prefill: LaunchPrefill) -> CheckedLaunch:
     Fills in num_training_samples and num_classes where the user has not. Raises PendingError.
     """
     keys, notes = _list_channels(connection, _spec(prefill))
-    counts = count_files(keys)
     facts = data.job_data(connection, _spec(prefill), keys)
+    if _fill_label(facts):
+        facts = data.job_data(connection, _spec(prefill), keys)
+    counts = count_files(keys) | facts.images(_spec(prefill))
     _fill("num_training_samples", counts.get("train"))
     _fill("num_classes", facts.classes)
     spec = _spec(prefill)
@@ -68,10 +74,11 @@ def check(connection: Connection, prefill: LaunchPrefill) -> CheckedLaunch:
         sandbox=connection.is_sandbox,
         classes=facts.classes,
         sizes=facts.sizes,
+        manifests=facts.manifests,
     )
     problems += [Problem("num_classes", note, "note") for note in facts.notes]
     missing, unchecked = data.bucket_problems(connection, _destinations(spec))
-    problems = [*missing, *problems]
+    problems = [*missing, *facts.problems, *problems]
     problems += [Problem("channels", note, "warning") for note in (*notes, *unchecked, *_unreadable(prefill))]
     repeated = fields.repeated_tags(LAUNCH.get(TAGS) or "", prefill.spec.tags)
     problems += [Problem("tags", f"The tag {key} is set more than once. Keep one line.") for key in repeated]
@@ -82,7 +89,8 @@ def check(connection: Connection, prefill: LaunchPrefill) -> CheckedLaunch:
             "This page refreshes automatically."
         )
         problems.append(Problem("channels", text, "note"))
-    return CheckedLaunch(spec, tuple(problems), counts, facts.classes, generating)
+    labels = next((each.label_attributes for each in facts.manifests.values()), ())
+    return CheckedLaunch(spec, tuple(problems), counts, facts.classes, generating, labels)
 
 
 def _destinations(spec: TrainingSpec) -> tuple[tuple[str, str], ...]:
@@ -115,6 +123,15 @@ def _fill(name: str, count: int | None) -> None:
         LAUNCH.set(COUNTED[name], count)
 
 
+def _fill_label(facts: JobData) -> bool:
+    """Set the label attribute where the user has not and the manifest has a single one; return whether it was set."""
+    names = next((manifest.label_attributes for manifest in facts.manifests.values()), ())
+    if len(names) != 1 or LAUNCH.get(fields.LABEL):
+        return False
+    LAUNCH.set(fields.LABEL, names[0])
+    return True
+
+
 def _unreadable(prefill: LaunchPrefill) -> list[str]:
     values = fields.unreadable(prefill.spec.hyperparameters)
     return [
@@ -144,14 +161,20 @@ def fix_for(
     counts: Mapping[str, int],
     previous: Mapping[str, str] | None = None,
     classes: int | None = None,
+    *,
+    labels: Sequence[str] = (),
 ) -> Fix | None:
     """Return the fix for a problem; None where only the user can fix it.
 
     counts:   channel -> number of its files, for the channels that could be listed.
     previous: hyperparameters of the job that this one continues; None for any other job.
     classes:  number of the dataset's classes; None if unknown.
+    labels:   the attributes of the manifest that can be the masks, the most frequent first.
     """
     name = problem.name
+    channel = spec.channel(name)
+    if channel is not None and channel.is_manifest:
+        return _manifest_fix(problem, channel, labels)
     if previous is not None and name in INCREMENTAL_KEYS and effective(previous).get(name):
         return _set(name, effective(previous)[name])
     if name == "num_training_samples" and counts.get("train"):
@@ -179,6 +202,21 @@ def fix_for(
     if name == "max_wait_seconds" and spec.spot:
         return Fix("Set to max run time", "wait_minutes", spec.max_runtime_seconds / 60)
     return None
+
+
+def _manifest_fix(problem: Problem, channel: Channel, labels: Sequence[str]) -> Fix | None:
+    """Return the fix for a problem with the settings of a channel on an augmented manifest."""
+    if problem not in check_manifest_channel(channel, ""):
+        missing = labels and channel.label_attribute not in labels
+        return Fix(f"Use {labels[0]}", fields.LABEL, labels[0]) if missing else None
+    if not problem.is_error:
+        return Fix("Shuffle", fields.SHUFFLE, True)
+    if labels and channel.label_attribute not in labels:
+        return Fix(f"Use {labels[0]}", fields.LABEL, labels[0])
+    repaired = manifest_channel(channel.name, channel.uri, channel.label_attribute, shuffle=channel.shuffled)
+    if any(other.is_error for other in check_manifest_channel(repaired, "")):
+        return None
+    return Fix("Use the settings that the algorithm needs", fields.REQUIRED_SETTINGS, True)
 
 
 def count_files(keys: Mapping[str, Sequence[str]]) -> dict[str, int]:

@@ -33,14 +33,13 @@ def past_jobs(connection: Connection, spec: TrainingSpec) -> OptionalPart[tuple[
 
 
 def job_data(connection: Connection, spec: TrainingSpec, keys: Mapping[str, tuple[str, ...]]) -> JobData:
-    """Return the number of classes and the sizes of images, as far as the checks need them."""
-    uris = tuple((channel.name, channel.uri) for channel in spec.channels)
+    """Return the number of classes, the sizes of images and the manifests, as far as the checks need them."""
     algorithm = effective(spec.hyperparameters).get("algorithm")
     first = keys.get("validation", ())[:1]
     return (
         cached.shelf()
         .read(
-            ("job data", connection, uris, algorithm, first),
+            ("job data", connection, spec.channels, algorithm, first),
             lambda: read_job_data(clients(connection), spec, keys),
             KEYS_SECONDS,
             "the classes of the dataset",

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from core.training.channels import DATA_CHANNELS, S3_PREFIX, Channel, data_channels
+from core.training.channels import (
+    DATA_CHANNELS,
+    MANIFEST_CHANNELS,
+    S3_PREFIX,
+    Channel,
+    data_channels,
+    manifest_channel,
+    with_shuffling,
+)
 from core.training.hyperparameters import BY_NAME, HYPERPARAMETERS, Hyperparameter, applies, number
 from core.training.job import TrainingSpec
+from core.training.preflight import uses_manifests
 from core.training.security import SecuritySettings
 from pages.parts.state import Form
 
@@ -27,6 +36,15 @@ SECURITY_FIELDS = (
 )
 """Named like the fields of `SecuritySettings`."""
 
+MANIFESTS, LABEL, SHUFFLE = "manifests", "label_attribute", "shuffle"
+"""The fields for augmented manifests: whether the job uses them, the attribute with the masks, and the shuffling."""
+
+REQUIRED_SETTINGS = "required_settings"
+"""Whether the settings that the algorithm needs replace those of a copied job on manifests; no widget shows it."""
+
+MANIFEST_FIELDS = {name: f"manifest-{name}" for name in MANIFEST_CHANNELS}
+"""Channel -> the field with the S3 URI of its manifest."""
+
 TAGS = "tags"
 CONTENT = "content_types"
 """The field with the content types of the data channels of a copied job; no widget shows it."""
@@ -39,6 +57,11 @@ VALUE_FIELDS = {row.name: f"value-{row.name}" for row in HYPERPARAMETERS}
 FIELDS = (
     *JOB_FIELDS,
     *CHANNEL_FIELDS.values(),
+    MANIFESTS,
+    *MANIFEST_FIELDS.values(),
+    LABEL,
+    SHUFFLE,
+    REQUIRED_SETTINGS,
     *MACHINE_FIELDS,
     *SECURITY_FIELDS,
     TAGS,
@@ -50,7 +73,8 @@ FIELDS = (
 
 def to_fields(spec: TrainingSpec) -> dict[str, Any]:
     """Return the value of every field for a spec; texts that are not numbers become None in number fields."""
-    base = _base_of(spec)
+    by_manifest = uses_manifests(spec)
+    base = "" if by_manifest else _base_of(spec)
     uris = {channel.name: channel.uri for channel in spec.channels}
     wait = spec.max_wait_seconds or spec.max_runtime_seconds
     values = spec.hyperparameters
@@ -61,7 +85,8 @@ def to_fields(spec: TrainingSpec) -> dict[str, Any]:
         "output_uri": spec.output_uri,
         "role_arn": spec.role_arn,
         "image": spec.image,
-        **{field: uris.get(name, "") for name, field in CHANNEL_FIELDS.items()},
+        **{field: "" if by_manifest else uris.get(name, "") for name, field in CHANNEL_FIELDS.items()},
+        **_manifest_fields(spec, by_manifest=by_manifest),
         "instance_type": spec.instance_type,
         "volume_gb": spec.volume_gb,
         "max_minutes": spec.max_runtime_seconds / 60,
@@ -79,6 +104,8 @@ def to_fields(spec: TrainingSpec) -> dict[str, Any]:
 def to_spec(fields: Mapping[str, Any], base: TrainingSpec) -> TrainingSpec:
     """Return the spec that the fields describe. base: the source of everything that the form has no field for."""
     spot = bool(fields["spot"])
+    by_manifest = bool(fields[MANIFESTS])
+    mode = "Pipe" if by_manifest else "File" if uses_manifests(base) else base.input_mode
     return replace(
         base,
         name=(fields["name"] or "").strip(),
@@ -88,9 +115,10 @@ def to_spec(fields: Mapping[str, Any], base: TrainingSpec) -> TrainingSpec:
         instance_count=1,
         hyperparameters=to_values(fields),
         channels=(
-            *_data_channels(fields, base),
+            *(_manifest_channels(fields, base) if by_manifest else _data_channels(fields, base)),
             *(channel for channel in base.channels if channel.name not in DATA_CHANNELS),
         ),
+        input_mode=mode,
         output_uri=(fields["output_uri"] or "").strip(),
         volume_gb=fields["volume_gb"] or 0,
         max_runtime_seconds=_seconds(fields["max_minutes"]),
@@ -223,10 +251,43 @@ def _data_channels(fields: Mapping[str, Any], base: TrainingSpec) -> tuple[Chann
     return tuple(_channel(name, uri, fields, base) for name, uri in uris.items() if uri)
 
 
+def _manifest_fields(spec: TrainingSpec, *, by_manifest: bool) -> dict[str, Any]:
+    channels = {name: spec.channel(name) for name in MANIFEST_CHANNELS}
+    manifests = {name: each for name, each in channels.items() if each is not None and each.is_manifest}
+    train = manifests.get("train")
+    return {
+        MANIFESTS: by_manifest,
+        **{
+            field: manifests[name].uri if name in manifests else "" for name, field in MANIFEST_FIELDS.items()
+        },
+        LABEL: next((each.label_attribute for each in manifests.values()), ""),
+        SHUFFLE: train is None or train.shuffled,
+        REQUIRED_SETTINGS: False,
+    }
+
+
+def _manifest_channels(fields: Mapping[str, Any], base: TrainingSpec) -> Iterator[Channel]:
+    """Yield the channels on the manifests in the form; one that the user did not change is as in the copied job."""
+    label = (fields[LABEL] or "").strip()
+    for name, field in MANIFEST_FIELDS.items():
+        uri, shuffle = (fields[field] or "").strip(), bool(fields[SHUFFLE]) and name == "train"
+        copied = base.channel(name)
+        if copied is None or not copied.is_manifest:
+            yield manifest_channel(name, uri, label, shuffle=shuffle)
+        elif fields[REQUIRED_SETTINGS] or label != copied.label_attribute:
+            yield manifest_channel(name, uri, label, shuffle=shuffle, copied=copied)
+        elif name == "train" and shuffle != copied.shuffled:
+            yield with_shuffling(copied.with_uri(uri), shuffle=shuffle)
+        else:
+            yield copied.with_uri(uri)
+
+
 def _channel(name: str, uri: str, fields: Mapping[str, Any], base: TrainingSpec) -> Channel:
     copied = base.channel(name)
     if copied is None:
         return Channel(name, uri, DATA_CHANNELS[name])
+    if copied.is_manifest:
+        return replace(copied.with_uri(uri, S3_PREFIX), content_type=DATA_CHANNELS[name])
     same = copied.uri.rstrip("/") == uri.rstrip("/")
     content_type = (fields[CONTENT] or {}).get(name, copied.content_type) or DATA_CHANNELS[name]
     other = copied.with_uri(uri, "" if fields["separate"] else S3_PREFIX)

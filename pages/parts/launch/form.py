@@ -24,7 +24,16 @@ from core.training.hyperparameters import (
 from core.training.job import TrainingSpec, carried_names
 from core.training.preflight import FAMILIES
 from pages.parts import messages, state
-from pages.parts.launch.fields import CHANNEL_FIELDS, LAUNCH, TAGS, VALUE_FIELDS
+from pages.parts.launch.fields import (
+    CHANNEL_FIELDS,
+    LABEL,
+    LAUNCH,
+    MANIFEST_FIELDS,
+    MANIFESTS,
+    SHUFFLE,
+    TAGS,
+    VALUE_FIELDS,
+)
 
 OPEN = (NETWORK, DATA, TRAINING)
 """Hyperparameter groups that are always shown; most users do not change the others."""
@@ -148,8 +157,10 @@ def security(spec: TrainingSpec) -> None:
 
 
 def _data() -> None:
-    """Draw one field for the prefix of all channels, or one per channel."""
-    if LAUNCH.get("separate"):
+    """Draw one field for the prefix of all channels, one per channel, or those of augmented manifests."""
+    if LAUNCH.get(MANIFESTS):
+        _manifests()
+    elif LAUNCH.get("separate"):
         with st.grid(2, min_column_width=220, gap="small"):
             for name, field in CHANNEL_FIELDS.items():
                 _text(f"Channel {name}", field, "S3 prefix of this channel.", "s3://my-bucket/data/train/")
@@ -158,7 +169,37 @@ def _data() -> None:
         _text(
             "Data", "base_uri", f"S3 prefix that contains the folders {folders}.", "s3://my-bucket/dataset/"
         )
-    st.toggle("Set each channel's S3 URI separately", key=LAUNCH.field("separate"), persist_state="session")
+    with st.container(horizontal=True):
+        if not LAUNCH.get(MANIFESTS):
+            st.toggle(
+                "Set each channel's S3 URI separately", key=LAUNCH.field("separate"), persist_state="session"
+            )
+        st.toggle(
+            "Use augmented manifests",
+            key=LAUNCH.field(MANIFESTS),
+            help="JSON Lines files with the S3 URIs of images and masks, such as the output of a Ground Truth "
+            "labeling job. SageMaker streams them in Pipe mode.",
+            persist_state="session",
+        )
+
+
+def _manifests() -> None:
+    """Draw the fields of a job on augmented manifests."""
+    with st.grid(2, min_column_width=220, gap="small"):
+        for label, name in (("Training manifest", "train"), ("Validation manifest", "validation")):
+            _text(label, MANIFEST_FIELDS[name], "S3 URI of a manifest.", f"s3://my-bucket/{name}.manifest")
+    _text(
+        "Label attribute",
+        LABEL,
+        "The attribute with the masks' S3 URIs. Filled in if the manifest has only one.",
+        "city-streets-ref",
+    )
+    st.toggle(
+        "Shuffle the training manifest",
+        key=LAUNCH.field(SHUFFLE),
+        help="Each epoch reads the lines in another order.",
+        persist_state="session",
+    )
 
 
 def _heading(group: str, rows: list[Hyperparameter], spec: TrainingSpec) -> str:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 
 from core.aws.connection import Connection
 from core.aws.images import image_uri
+from core.training.channels import manifest_channels
 from core.training.defaults import default_spec
 from core.training.job import TrainingJob, TrainingSpec, clone_spec, continue_spec
 from pages.parts import cached, messages, state
+
+MANIFEST_ENDS = (".manifest", ".jsonl")
+"""The end of an S3 URI in `data` that is an augmented manifest, not a prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ def from_url(connection: Connection) -> LaunchPrefill:
         spec = default_spec(
             image_uri(connection.region), sandbox=connection.is_sandbox, data=data, values=values
         )
+        if data.endswith(MANIFEST_ENDS):
+            spec = replace(spec, channels=manifest_channels(data, "", "", shuffle=True), input_mode="Pipe")
         caption = f"Trains on the dataset at **{messages.plain(data)}**. Edit anything before launch."
         return LaunchPrefill(f"data {data}", replace(spec, name="segmentation"), caption)
     spec = default_spec(image_uri(connection.region), sandbox=connection.is_sandbox)

@@ -69,13 +69,15 @@ def problems(
     counts: Mapping[str, int],
     previous: Mapping[str, str] | None,
     classes: int | None = None,
+    *,
+    labels: Sequence[str] = (),
 ) -> None:
     """Draw the problems, errors first, each with the button that fixes it where there is one."""
     problem_list.heading(problems, before="launch")
     for number, problem in enumerate(problems[:MAX_SHOWN]):
         with st.container(gap="xsmall"):
             problem_list.line(problem)
-            fix = fix_for(problem, spec, counts, previous, classes)
+            fix = fix_for(problem, spec, counts, previous, classes, labels=labels)
             if fix is not None:
                 st.button(
                     messages.plain(fix.label),
