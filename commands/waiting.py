@@ -75,6 +75,11 @@ def print_result(result: dict[str, Any]) -> None:
     print_error(
         what, f"{diagnosis['title']}: {diagnosis['cause']}", diagnosis["todo"], result["failure_reason"]
     )
+    if result["status"] == "Failed":
+        say(
+            "The failed endpoint, its configuration and its model remain. "
+            f"To remove them: segdeck endpoints delete {name}"
+        )
     raise typer.Exit(FAILED)
 
 

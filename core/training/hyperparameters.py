@@ -233,10 +233,19 @@ def applies(row: Hyperparameter, values: Mapping[str, str]) -> bool:
 
 
 def clean(values: Mapping[str, str]) -> dict[str, str]:
-    """Return the values in table order, unknown ones last, without blanks or the quotes that some SDKs add."""
-    stripped = {name: str(value).strip().strip('"').strip() for name, value in values.items()}
+    """Return the values in table order, unknown ones last, without blanks or the quotes that some SDKs add.
+
+    Version 3 of the SageMaker SDK sends booleans as in JSON: "false" is the documented "False".
+    """
+    stripped = {name: _plain(name, str(value)) for name, value in values.items()}
     known = [row.name for row in HYPERPARAMETERS if stripped.get(row.name)]
     return {name: stripped[name] for name in [*known, *sorted(set(stripped) - set(BY_NAME))]}
+
+
+def _plain(name: str, text: str) -> str:
+    text = text.strip().strip('"').strip()
+    row = BY_NAME.get(name)
+    return text.title() if row and row.kind == "boolean" and text in ("true", "false") else text
 
 
 def complete(values: Mapping[str, str]) -> dict[str, str]:

@@ -396,6 +396,7 @@ def test_a_failed_endpoint_is_reported_with_its_reason(run: Run, deploy: Deploy)
     done = run("deploy", "--artifact", f"{MODELS}broken/model.tar.gz", *order)
     assert done.exit_code == 1
     assert "The endpoint cli-broken failed." in done.stderr
+    assert "To remove them: segdeck endpoints delete cli-broken" in done.stderr
     endpoint = json.loads(done.stdout)["endpoint"]
     assert endpoint["status"] == "Failed"
     assert "ping health check" in endpoint["failure_reason"]

@@ -74,7 +74,7 @@ def test_the_defaults_are_valid() -> None:
         ("momentum", ("1",), ("0", "1.1")),
         ("gamma1", ("0", "1"), ("-0.1", "1.1")),
         ("early_stopping_tolerance", ("0", "1"), ("2",)),
-        ("early_stopping", ("True", "False"), ("true", "1", "yes")),
+        ("early_stopping", ("True", "False", "true", "false"), ("TRUE", "1", "yes")),
         ("optimizer", ("adam", "adagrad", "nag", "rmsprop", "sgd"), ("adadelta",)),
         ("algorithm", ("fcn", "psp", "deeplab"), ("unet", "light")),
         ("backbone", ("resnet-50", "resnet-101"), ("resnet50",)),
@@ -177,3 +177,11 @@ def test_any_values_are_checked(values: dict[str, str]) -> None:
     """Checking any values returns problems and raises no exception; completing them does not change the errors."""
     found = {problem.name for problem in check(values) if problem.is_error}
     assert found == {problem.name for problem in check(complete(values)) if problem.is_error}
+
+
+def test_booleans_in_json_are_the_documented_ones() -> None:
+    """Version 3 of the SageMaker SDK sends true and false as in JSON: they are valid, and count as True and False."""
+    values = {"num_classes": "3", "num_training_samples": "20", "early_stopping": "true", "syncbn": "false"}
+    assert (clean(values)["early_stopping"], clean(values)["syncbn"]) == ("True", "False")
+    assert check({**values, "early_stopping_patience": "2"}) == []
+    assert [problem.name for problem in check({**values, "syncbn": "no"})] == ["syncbn"]
