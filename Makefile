@@ -57,7 +57,7 @@ check-models: $(DEV) ## Measure the demo models again and compare with their mod
 	@$(BIN)/pip install -q --group demo
 	@$(BIN)/python -m sandbox.demo.check
 
-clients: $(RUN) ## Test the sandbox with the unmodified AWS CLI and SageMaker SDK 2 and 3 (downloads 2 GB)
+clients: $(RUN) ## Test the sandbox with the AWS CLI 1 and 2, the SageMaker SDK 2 and 3, and AWS's notebook (downloads 3 GB)
 	@tests/clients/run
 
 $(RUN): requirements.txt

@@ -193,6 +193,11 @@ def fix_for(
     if name in DATA_CHANNELS and problem.message.startswith("The content type"):
         types = {each.name: each.content_type for each in spec.channels}
         return Fix(f"Set to {DATA_CHANNELS[name]}", CONTENT, {**types, name: DATA_CHANNELS[name]})
+    return _instance_fix(name, spec)
+
+
+def _instance_fix(name: str, spec: TrainingSpec) -> Fix | None:
+    """Return the fix for a problem with the instance, its volume, or spot capacity."""
     if name == "volume_kms_key" and has_local_storage(spec.instance_type):
         return Fix("Remove the volume KMS key", "volume_kms_key", "")
     if name == "instance_type":

@@ -313,6 +313,24 @@ class TestGroupsAndStreams:
             assert _refusal(call)[0] == "ResourceAlreadyExistsException"
 
 
+def test_followed_as_the_aws_cli_does(logs: Any) -> None:
+    """`aws logs tail --follow` repeats the last time; event ids tell new events of that time from old ones."""
+    _stream(logs, "a", "1", "2")
+    known: dict[str, str] = {}
+    start = NOW
+    for message in ("3", "4"):
+        query = {"logGroupName": GROUP, "interleaved": True, "startTime": start, "logStreamNamePrefix": "a"}
+        answer = logs.filter_log_events(**query)
+        known |= {event["eventId"]: event["message"] for event in answer["events"]}
+        start = max(event["timestamp"] for event in answer["events"])
+        _put(logs, "a", message, at=start)
+    answer = logs.filter_log_events(**{**query, "startTime": start})
+    assert "nextToken" not in answer
+    assert [event["message"] for event in answer["events"]] == ["2", "3", "4"]
+    known |= {event["eventId"]: event["message"] for event in answer["events"]}
+    assert list(known.values()) == ["1", "2", "3", "4"]
+
+
 def test_not_offered(logs: Any) -> None:
     """An unsupported operation is reported as such."""
     assert _refusal(logs.describe_queries)[0] == "UnknownOperationException"
