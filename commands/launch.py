@@ -379,7 +379,7 @@ def _with_manifests(clients: Clients, spec: TrainingSpec, options: _ManifestOpti
     """
     if not options.given:
         return spec
-    from core.training.channels import DATA_CHANNELS, manifest_channels
+    from core.training.channels import DATA_CHANNELS, manifest_channel
 
     before = {channel.name: channel for channel in spec.channels if channel.is_manifest}
     train, validation = before.get("train"), before.get("validation")
@@ -395,12 +395,13 @@ def _with_manifests(clients: Clients, spec: TrainingSpec, options: _ManifestOpti
             todo="Divide the lines of the Ground Truth output between two files, and upload both.",
         )
     label = options.label_attribute or (train.label_attribute if train else "")
+    label = label or _only_label_attribute(clients, uris[0])
+    own_label = options.label_attribute or (validation.label_attribute if validation else "") or label
     shuffle = options.shuffle if options.shuffle is not None else (train.shuffled if train else True)
-    data = manifest_channels(
-        *uris,
-        label or _only_label_attribute(clients, uris[0]),
-        shuffle=shuffle,
-        copied=spec.channels,
+    own_shuffle = validation.shuffled if validation else False
+    data = (
+        manifest_channel("train", uris[0], label, shuffle=shuffle, copied=train),
+        manifest_channel("validation", uris[1], own_label, shuffle=own_shuffle, copied=validation),
     )
     others = tuple(channel for channel in spec.channels if channel.name not in DATA_CHANNELS)
     return replace(spec, channels=(*data, *others), input_mode="Pipe")
@@ -413,11 +414,15 @@ def _only_label_attribute(clients: Clients, uri: str) -> str:
     names = fetch_manifest(clients, uri).label_attributes
     if len(names) == 1:
         return names[0]
-    which = ", ".join(names) if names else "no attribute besides source-ref ends in -ref"
+    if names:
+        raise InputError(
+            f"Several attributes of {uri} can be the masks: {', '.join(names)}.",
+            todo="Choose one with --label-attribute.",
+        )
     raise InputError(
-        f"The masks of {uri} are not known: {which}.",
-        why="" if names else "SageMaker reads masks only from an attribute whose name ends in -ref.",
-        todo="Choose one with --label-attribute." if names else "Use the output manifest of a labeling job.",
+        f"No attribute of {uri} can be the masks.",
+        why="SageMaker reads masks only from an attribute whose name ends in -ref.",
+        todo="Use the output manifest of a labeling job.",
     )
 
 

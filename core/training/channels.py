@@ -147,19 +147,16 @@ def with_shuffling(channel: Channel, *, shuffle: bool) -> Channel:
 
 
 def manifest_channels(
-    train: str, validation: str, label_attribute: str, *, shuffle: bool, copied: Iterable[Channel] = ()
+    train: str, validation: str, label_attribute: str, *, shuffle: bool
 ) -> tuple[Channel, ...]:
-    """Return the channels of a job on two augmented manifests; one without an S3 URI is left out.
+    """Return the channels of a new job on two augmented manifests; one without an S3 URI is left out.
 
     shuffle: whether the lines of the training manifest are shuffled before each epoch.
-    copied:  the channels of an earlier job on manifests, whose other settings are kept.
     """
-    before = {channel.name: channel for channel in copied if channel.is_manifest}
+    uris = zip(MANIFEST_CHANNELS, (train, validation), strict=True)
     return tuple(
-        manifest_channel(
-            name, uri, label_attribute, shuffle=shuffle and name == "train", copied=before.get(name)
-        )
-        for name, uri in zip(MANIFEST_CHANNELS, (train, validation), strict=True)
+        manifest_channel(name, uri, label_attribute, shuffle=shuffle and name == "train")
+        for name, uri in uris
         if uri
     )
 

@@ -484,7 +484,9 @@ def test_manifests_fill_the_form_and_come_back_unchanged():
     odd = replace(
         BY_MANIFEST.channels[1], carried={**BY_MANIFEST.channels[1].carried, "CompressionType": "Gzip"}
     )
-    for channels in (BY_MANIFEST.channels, (BY_MANIFEST.channels[0], odd)):
+    other = manifest_channel("validation", "s3://labels/val.manifest", "town-ref", shuffle=True)
+    train = BY_MANIFEST.channels[0]
+    for channels in (BY_MANIFEST.channels, (train, odd), (train, other)):
         spec = replace(BY_MANIFEST, channels=channels)
         assert to_spec(to_fields(spec), spec).channels == channels
         assert to_spec(to_fields(spec), spec).input_mode == "Pipe"

@@ -269,17 +269,19 @@ def _manifest_fields(spec: TrainingSpec, *, by_manifest: bool) -> dict[str, Any]
 def _manifest_channels(fields: Mapping[str, Any], base: TrainingSpec) -> Iterator[Channel]:
     """Yield the channels on the manifests in the form; one that the user did not change is as in the copied job."""
     label = (fields[LABEL] or "").strip()
+    shown = _manifest_fields(base, by_manifest=True)[LABEL]
     for name, field in MANIFEST_FIELDS.items():
-        uri, shuffle = (fields[field] or "").strip(), bool(fields[SHUFFLE]) and name == "train"
-        copied = base.channel(name)
+        uri, copied = (fields[field] or "").strip(), base.channel(name)
         if copied is None or not copied.is_manifest:
+            shuffle = bool(fields[SHUFFLE]) and name == "train"
             yield manifest_channel(name, uri, label, shuffle=shuffle)
-        elif fields[REQUIRED_SETTINGS] or label != copied.label_attribute:
-            yield manifest_channel(name, uri, label, shuffle=shuffle, copied=copied)
-        elif name == "train" and shuffle != copied.shuffled:
-            yield with_shuffling(copied.with_uri(uri), shuffle=shuffle)
+            continue
+        shuffle = bool(fields[SHUFFLE]) if name == "train" else copied.shuffled
+        own = copied.label_attribute if label == shown else label
+        if fields[REQUIRED_SETTINGS] or own != copied.label_attribute:
+            yield manifest_channel(name, uri, own, shuffle=shuffle, copied=copied)
         else:
-            yield copied.with_uri(uri)
+            yield with_shuffling(copied.with_uri(uri), shuffle=shuffle)
 
 
 def _channel(name: str, uri: str, fields: Mapping[str, Any], base: TrainingSpec) -> Channel:
