@@ -47,8 +47,8 @@ Authorize = Callable[[Caller, str, str, Mapping[str, Any], bytes], None]
 OWN_SERVICE = "sandbox"
 QUERY_SERVICES = frozenset({"iam", "sts"})
 """Services that are called by the query protocol alone: a form, whatever the headers say."""
-CALLER = "sandbox.caller"
-"""The caller of a request, in its environ."""
+CALLER, REGION = "sandbox.caller", "sandbox.region"
+"""The caller of a request, and the region that it is signed for, in its environ."""
 _MODELS = {"servicequotas": "service-quotas"}
 """The name in a signature's scope -> the name of the botocore model, where they differ."""
 MAX_CONTROL_BODY = 16 << 20  # bytes; PutLogEvents, the largest, takes 1 MiB
@@ -76,15 +76,23 @@ class Services:
     wsgi: Mapping[str, Wsgi] = field(default_factory=dict)
 
 
+RegionServices = Callable[[str, str], Services]
+"""(region, service) -> the services of that region; raises ApiError for an unknown region."""
+
+
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """A request with a valid signature. body: None for S3 (streamed), or when it was too long."""
+    """A request with a valid signature. body: None for S3 (streamed), or when it was too long.
+
+    region: that it is signed for; empty where the signature has none.
+    """
 
     environ: dict[str, Any]
     service: str
     body: bytes | None
     operation: str
     caller: Caller
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +111,7 @@ class Gateway:
         self,
         access_key: str,
         secret_key: str,
-        services: Services,
+        services: RegionServices,
         rules: Faults,
         *,
         identities: Identities,
@@ -160,9 +168,9 @@ class Gateway:
             environ["wsgi.input"] = io.BytesIO(body or b"")
         caller, key, secret = self._caller(environ, signature.access_key, service, now)
         sigv4.verify(environ, signature, key, secret, payload_sha256=digest, now=now)
-        environ[CALLER] = caller
+        environ[CALLER], environ[REGION] = caller, signature.region
         environ[OPERATION] = operation = _operation(environ, service, body or b"")
-        return SignedRequest(environ, service, body, operation, caller)
+        return SignedRequest(environ, service, body, operation, caller, signature.region)
 
     def _caller(
         self, environ: Environ, access_key: str, service: str, now: datetime
@@ -195,10 +203,11 @@ class Gateway:
     def _answer(self, request: SignedRequest, start_response: Any) -> Iterable[bytes]:
         """Call the request's service; errors become responses in the client's own protocol."""
         try:
-            app = self._services.wsgi.get(request.service)
+            services = self._services(request.region, request.service)
+            app = services.wsgi.get(request.service)
             if app is not None:
                 return app(request.environ, start_response)
-            reply = self._reply(request)
+            reply = self._reply(request, services)
         except ConnectionError:
             raise
         except ApiError as error:
@@ -219,16 +228,16 @@ class Gateway:
         traceback.print_exc()
         return ApiError("InternalFailure", f"{type(problem).__name__}: {problem}", 500)
 
-    def _reply(self, request: SignedRequest) -> Reply:
+    def _reply(self, request: SignedRequest, services: Services) -> Reply:
         """Call InvokeEndpoint, BatchGetMetrics or a JSON 1.1 operation. Raises ApiError."""
         if request.service == "sagemaker" and request.operation == "InvokeEndpoint":
             name = unquote(request.environ["PATH_INFO"].split("/")[2])
-            return self._services.invoke(request.environ, name, request.body)
+            return services.invoke(request.environ, name, request.body)
         if request.service == OWN_SERVICE:
-            return self._call_own(request)
-        call, operation, model = self._services.json.get(request.service), request.operation, request.service
+            return self._call_own(request, services)
+        call, operation, model = services.json.get(request.service), request.operation, request.service
         if request.service == "sagemaker" and operation == BATCH_GET_METRICS:
-            call, model = self._services.metrics, "sagemaker-metrics"
+            call, model = services.metrics, "sagemaker-metrics"
         elif not target_operation(request.environ):
             call = None
         if call is None:
@@ -240,14 +249,14 @@ class Gateway:
         model = _MODELS.get(model, model)
         return call_json(model, operation, request.body, lambda params: call(operation, params))
 
-    def _call_own(self, request: SignedRequest) -> Reply:
+    def _call_own(self, request: SignedRequest, services: Services) -> Reply:
         """Call one of the sandbox's own operations. Raises ApiError."""
         if request.caller.role:
             text = (
                 f"User: {request.caller.arn} is not authorized to perform: {OWN_SERVICE}:{request.operation}"
             )
             raise ApiError("AccessDeniedException", text)
-        return json_reply(self._services.own(request.operation, json_params(request.body or b"{}")))
+        return json_reply(services.own(request.operation, json_params(request.body or b"{}")))
 
 
 def _deletes(environ: Environ) -> bool:

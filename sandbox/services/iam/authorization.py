@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sandbox.common.limits import SandboxLocation
@@ -34,20 +35,21 @@ class Authorizer:
         if not caller.role:
             return
         sets = self._policies(caller)
-        for action in actions_of(self._location, service, operation, environ, body):
-            why = refusal(sets, action, self._context(caller))
+        location = replace(self._location, region=environ.get("sandbox.region") or self._location.region)
+        for action in actions_of(location, service, operation, environ, body):
+            why = refusal(sets, action, self._context(caller, location))
             if why:
                 raise _denied(caller, service, action, why)
 
-    def _context(self, caller: Caller) -> dict[str, list[str]]:
+    def _context(self, caller: Caller, location: SandboxLocation) -> dict[str, list[str]]:
         """Return the global condition keys of every request."""
         now = time.time()
         return {
             "aws:principalarn": [caller.role],
-            "aws:principalaccount": [self._location.account],
+            "aws:principalaccount": [location.account],
             "aws:principaltype": ["AssumedRole"],
             "aws:userid": [caller.user_id],
-            "aws:requestedregion": [self._location.region],
+            "aws:requestedregion": [location.region],
             "aws:sourceip": ["127.0.0.1"],
             "aws:securetransport": ["false"],
             "aws:currenttime": [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))],

@@ -42,17 +42,18 @@ class Buckets:
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name) or ".." in name:
             raise S3Error("InvalidBucketName", BucketName=name)
         location = xml.parse(body).findtext("LocationConstraint") if body else None
-        if location and location != self._region:
+        region = request.region or self._region
+        if location and location != region:
             raise S3Error("IllegalLocationConstraintException")
-        if self._store.has_bucket(name) and self._region != "us-east-1":
+        if self._store.has_bucket(name) and region != "us-east-1":
             raise S3Error("BucketAlreadyOwnedByYou", BucketName=name)
-        self._store.create_bucket(name)
+        self._store.create_bucket(name, region)
         return S3Response(status=200, headers={"Location": f"/{name}"})
 
     def head(self, request: S3Request) -> S3Response:
         """Answer HeadBucket."""
         self._require_bucket(request)
-        return S3Response(status=200, headers={"x-amz-bucket-region": self._region})
+        return S3Response(status=200, headers={"x-amz-bucket-region": self._region_of(request)})
 
     def delete(self, request: S3Request) -> S3Response:
         """Answer DeleteBucket."""
@@ -62,8 +63,13 @@ class Buckets:
     def location(self, request: S3Request) -> S3Response:
         """Answer GetBucketLocation: empty for us-east-1."""
         self._require_bucket(request)
-        location = "" if self._region == "us-east-1" else self._region
+        region = self._region_of(request)
+        location = "" if region == "us-east-1" else region
         return answer("LocationConstraint", Elements(location))
+
+    def _region_of(self, request: S3Request) -> str:
+        """Return the region of the bucket: the home region for one of an earlier version."""
+        return self._store.bucket_region(request.bucket) or self._region
 
     def encryption(self, request: S3Request) -> S3Response:
         """Answer GetBucketEncryption: SSE-S3, AWS's default for every bucket."""

@@ -30,10 +30,12 @@ class S3Request:
     bucket, key: decoded from the raw path, so that `//`, `%2F` and `..` in a key are kept as they are; key may be "".
     query:       parameters by name, without those of a presigned signature.
     headers:     by lower-case name.
+    region:      that it is signed for; empty where the signature has none.
     """
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
         self.method: str = environ["REQUEST_METHOD"]
+        self.region = str(environ.get("sandbox.region", ""))
         self.headers = _headers(environ)
         self.payload = Payload(environ, self.headers)
         self._raw_path = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "/").split("?")[0]

@@ -24,6 +24,7 @@ from sandbox.services.s3.values import Attributes, Blob, MultipartUpload, Stored
 
 _SCHEMA = """
 create table if not exists bucket(name text primary key, created real not null) without rowid;
+create table if not exists bucket_region(bucket text primary key, region text not null) without rowid;
 create table if not exists object(
     bucket text, key blob, blob text not null, size integer not null, etag text not null, modified real not null,
     attributes text not null, primary key(bucket, key)) without rowid;
@@ -65,9 +66,17 @@ class ObjectStore:
         """Return whether the bucket exists."""
         return bool(self._db.rows("select 1 from bucket where name = ?", bucket))
 
-    def create_bucket(self, bucket: str) -> None:
-        """Create a bucket; an existing one is left unchanged."""
-        self._db.change("insert or ignore into bucket values (?, ?)", bucket, self._clock())
+    def bucket_region(self, bucket: str) -> str:
+        """Return the region of a bucket; empty where none was given when it was created."""
+        rows = self._db.rows("select region from bucket_region where bucket = ?", bucket)
+        return rows[0][0] if rows else ""
+
+    def create_bucket(self, bucket: str, region: str = "") -> None:
+        """Create a bucket in a region; an existing one is left unchanged."""
+        with self._db.transaction():
+            created = self._db.change("insert or ignore into bucket values (?, ?)", bucket, self._clock())
+            if created and region:
+                self._db.change("insert or replace into bucket_region values (?, ?)", bucket, region)
 
     def delete_bucket(self, bucket: str) -> None:
         """Delete an empty bucket and its uploads in progress. Raises S3Error."""
@@ -80,6 +89,7 @@ class ObjectStore:
                 uploads = [row[0] for row in self._db.rows("select id from upload where bucket = ?", bucket)]
                 file_names = [name for upload in uploads for name in self._forget_upload(upload)]
                 self._db.change("delete from bucket where name = ?", bucket)
+                self._db.change("delete from bucket_region where bucket = ?", bucket)
             return file_names
 
         self._freeing(forget)
