@@ -15,11 +15,13 @@ render       Draw overlays, masks, legends and the figure for a report.
 training     Describe training jobs: hyperparameters, pre-flight checks, curves, diagnosis.
 wire         Decode the algorithm's responses: RecordIO, protobuf, PNG. Bytes in, arrays out.
 
+accounts     Choose an account and a region: roles, profiles, URL parameters.
 errors       The tree of errors: what happened, why, what to do.
 escaping     Text from others as data, with one function for each surface.
 local_files  Open local files safely, and keep private ones private.
 locks        Lock a file across processes.
 origins      Compare web origins as browsers do.
+partitions   Tell the partitions of AWS apart, with their consoles.
 settings     Read settings from environment variables.
 strict_json  Read JSON of unknown origin with one kind of error.
 text         Format numbers, lists and durations.

@@ -5,6 +5,7 @@ The environment is passed as an argument; nothing here reads the machine's own.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from core.accounts import REGION, AccountChoice, AccountRole, parse_accounts
 from core.errors import SettingsError
 from core.imaging.pixel_budget import LIMIT
 from core.origins import Origin, parse_origin
@@ -24,7 +26,6 @@ MAX_UPLOAD_MB = 25
 MOST_UPLOAD_MB = 1024
 LEAST_IMAGE_MEMORY_MB, MOST_IMAGE_MEMORY_MB = 64, 1_000_000
 AWS_SECONDS, MOST_AWS_SECONDS = 45, 600
-REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,12 @@ VARIABLES = (
         "`1` lets the dashboard listen on a network, where anyone who can reach it acts with your AWS credentials.",
         "this machine only",
     ),
+    Variable(
+        "SEGDECK_ACCOUNTS",
+        "Roles to assume, offered next to the profiles, separated by spaces: "
+        "`NAME=ROLE_ARN;regions=R1,R2;profile=P;external_id=X`.",
+        "none",
+    ),
     Variable("AWS_REGION", "The region, in mode `aws`.", "AWS_DEFAULT_REGION"),
     Variable("AWS_DEFAULT_REGION", "The region if AWS_REGION is not set.", "the profile's region"),
     Variable("AWS_PROFILE", "The profile of ~/.aws to use, in mode `aws`.", "the AWS credential chain"),
@@ -103,6 +110,7 @@ class Settings:
     max_upload_bytes: the largest image that can be uploaded.
     image_memory_bytes: for decoded images per process.
     aws_seconds:      time limit for one AWS call, retries included.
+    accounts:         roles to assume that a user can choose.
     """
 
     mode: Mode = "sandbox"
@@ -114,19 +122,28 @@ class Settings:
     max_upload_bytes: int = MAX_UPLOAD_MB * MB
     image_memory_bytes: int = LIMIT
     aws_seconds: int = AWS_SECONDS
+    accounts: tuple[AccountRole, ...] = ()
 
     @property
     def journal_dir(self) -> Path:
-        """Return the folder of the change journal, one per account: names are only valid within an account."""
+        """Return the folder of the change journal of the default account: names are only valid within an account."""
         parts = ["sandbox"]
         if self.mode == "aws":
             parts = ["aws", self.aws_url or "", self.profile or "", self.region or ""]
         return self.state_dir / re.sub(r"[^\w.-]+", "_", "-".join(filter(None, parts)))
 
-    @property
-    def datasets_dir(self) -> Path:
-        """Return the folder of the list of datasets, one per account like the journal: it has S3 prefixes."""
-        return self.state_dir / "datasets" / self.journal_dir.name
+    def datasets_dir_of(self, choice: AccountChoice) -> Path:
+        """Return the folder of the list of datasets, one per account and region like the journal: it has S3 prefixes."""
+        return self.state_dir / "datasets" / self.journal_dir_of(choice).relative_to(self.state_dir)
+
+    def journal_dir_of(self, choice: AccountChoice) -> Path:
+        """Return the folder of the change journal of a chosen account and region."""
+        if choice == AccountChoice():
+            return self.journal_dir
+        # With a hash: two profiles may differ only in characters that a file name cannot have.
+        digest = hashlib.blake2b(choice.token.encode(), digest_size=6).hexdigest()
+        name = re.sub(r"[^A-Za-z0-9.-]+", "_", choice.token)[:80]
+        return self.journal_dir / "accounts" / f"{name}-{digest}"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -146,6 +163,7 @@ class Settings:
                 values, "SEGDECK_IMAGE_MEMORY_MB", LIMIT // MB, LEAST_IMAGE_MEMORY_MB, MOST_IMAGE_MEMORY_MB
             ),
             aws_seconds=_whole(values, "SEGDECK_AWS_SECONDS", AWS_SECONDS, 1, MOST_AWS_SECONDS),
+            accounts=parse_accounts(values["SEGDECK_ACCOUNTS"]),
         )
 
 

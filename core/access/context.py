@@ -8,8 +8,9 @@ from urllib.parse import quote
 from zlib import crc32
 
 from core.access.check import PolicyDocument
-from core.access.principal import CONSOLES, Principal
+from core.access.principal import Principal
 from core.escaping import json_text
+from core.partitions import CONSOLES
 
 MAX_USER_POLICY = 2048
 """Characters of all inline policies of a user, without spaces. Those of a role may have 10,240."""

@@ -1,4 +1,4 @@
-"""Partitions of AWS, and the principals that ARNs name."""
+"""The principals that ARNs name, and the service principal of SageMaker."""
 
 from __future__ import annotations
 
@@ -6,29 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-PARTITIONS = {
-    "cn-": "aws-cn",
-    "us-gov-": "aws-us-gov",
-    "us-iso-": "aws-iso",
-    "us-isob-": "aws-iso-b",
-    "us-isof-": "aws-iso-f",
-    "eu-isoe-": "aws-iso-e",
-}
-"""How the regions of a partition begin (botocore's endpoints.json); all others are in `aws`."""
-
 SERVICE_DOMAINS = {
     "aws-cn": "amazonaws.com.cn",
     "aws-iso": "c2s.ic.gov",
     "aws-iso-b": "sc2s.sgov.gov",
 }
 """Domain of service principals, where it is not amazonaws.com."""
-
-CONSOLES = {
-    "aws": "console.aws.amazon.com",
-    "aws-cn": "console.amazonaws.cn",
-    "aws-us-gov": "console.amazonaws-us-gov.com",
-}
-"""Domain of the console. The isolated partitions publish none."""
 
 ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):(?P<service>iam|sts)::(?P<account>\d{12}):"
@@ -60,11 +43,6 @@ class Principal:
     def from_sso(self) -> bool:
         """Whether it is a role of IAM Identity Center, whose policies cannot be edited in IAM."""
         return self.kind == "role" and self.name.startswith(SSO_ROLE)
-
-
-def partition_of(region: str) -> str:
-    """Return the partition of a region, such as "aws-cn"."""
-    return next((name for prefix, name in PARTITIONS.items() if region.startswith(prefix)), "aws")
 
 
 def sagemaker_service(partition: str) -> str:

@@ -48,7 +48,9 @@ def trust_decision(policy: Mapping[str, Any], service: str, account: str) -> Tru
     """Return whether a trust policy lets a service assume the role for an account.
 
     Conditions on aws:SourceAccount and aws:SourceArn are evaluated; any other condition is reported, not evaluated.
+    In a partition with a domain of its own, such as China, a policy may also name the service by amazonaws.com.
     """
+    names = {service, f"{service.partition('.')[0]}.amazonaws.com"}
     services: list[str] = []
     sure: set[str] = set()
     conditional: dict[str, list[str]] = {"Allow": [], "Deny": []}
@@ -58,7 +60,7 @@ def trust_decision(policy: Mapping[str, Any], service: str, account: str) -> Tru
             continue
         trusted = _services(statement.get("Principal"))
         services += trusted if effect == "Allow" else []
-        if service not in trusted or not _assumes_role(statement):
+        if names.isdisjoint(trusted) or not _assumes_role(statement):
             continue
         unmet, unevaluated = _conditions(statement.get("Condition"), account)
         if not unmet and unevaluated:

@@ -19,9 +19,12 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import CredentialResolver
 from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
+from core.aws import prompts
+from core.aws.assumed_role import RoleProvider
 from core.aws.errors import AwsLocation, Todos, translated
 from core.errors import CredentialsError, SettingsError
 from core.settings import AWS_SECONDS, Settings
@@ -56,6 +59,13 @@ class Connection:
     profile:    None: the AWS credential chain.
     access_key: set only for the sandbox, with secret_key; the credential chain is then not used.
     seconds:    time limit of a call, retries included; invocations and uploads may take longer.
+
+    profile_chosen: whether the profile was chosen by name, so that keys in the environment are ignored, as with
+                    `--profile` of the AWS CLI. With AWS_PROFILE alone, they win.
+    role_arn:       a role to assume with these credentials; empty: none. external_id: for it; empty: none.
+    account_name:   what the account is called in SEGDECK_ACCOUNTS; empty for any other.
+    interactive:    whether an MFA code can be asked for in the terminal. A server never asks.
+    home:           of the sandbox: whether this is the region that has its demo models.
     """
 
     region: str
@@ -64,6 +74,17 @@ class Connection:
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
     seconds: int = AWS_SECONDS
+    profile_chosen: bool = False
+    role_arn: str = ""
+    external_id: str = field(default="", repr=False)
+    account_name: str = ""
+    interactive: bool = False
+    home: bool = True
+
+    @property
+    def has_demo(self) -> bool:
+        """Return whether the demo models of the sandbox are, or will soon be, in this region."""
+        return self.is_sandbox and self.home
 
     @property
     def is_sandbox(self) -> bool:
@@ -73,9 +94,11 @@ class Connection:
     @property
     def location(self) -> AwsLocation:
         """Return its description for messages."""
+        account = f", account {self.account_name}" if self.account_name else ""
         if self.is_sandbox:
-            return AwsLocation(f"the sandbox ({self.aws_url})", sandbox=True)
-        return AwsLocation(f"{self.aws_url} ({self.region})" if self.aws_url else f"AWS ({self.region})")
+            return AwsLocation(f"the sandbox ({self.aws_url}{account})", sandbox=True)
+        name = f"{self.aws_url or 'AWS'} ({self.region}{account})"
+        return AwsLocation(name, profile=self.profile or "")
 
 
 class Clients:
@@ -283,15 +306,36 @@ def clients(connection: Connection) -> Clients:
 
 
 def connect(settings: Settings) -> Connection:
-    """Return the connection of mode `aws`. Raises SettingsError without a region, CredentialsError."""
-    region = settings.region or _region_of(settings.profile)
+    """Return the default connection of mode `aws`. Raises SettingsError without a region, CredentialsError."""
+    region = settings.region or region_of(settings.profile)
     if region is None:
-        raise SettingsError(
-            "No AWS region is set.",
-            why="Neither AWS_REGION nor AWS_DEFAULT_REGION is set, and the profile has none.",
-            todo="Set AWS_REGION, for example to eu-west-1.",
-        )
+        raise no_region()
     return Connection(region, settings.aws_url, settings.profile, seconds=settings.aws_seconds)
+
+
+def no_region() -> SettingsError:
+    """Return the error for a missing region."""
+    return SettingsError(
+        "No AWS region is set.",
+        why="Neither AWS_REGION nor AWS_DEFAULT_REGION is set, and the profile has none.",
+        todo="Set AWS_REGION, for example to eu-west-1. On the command line, --region chooses one, too.",
+    )
+
+
+def region_of(profile: str | None) -> str | None:
+    """Return the region of a profile, or of the default one; None where it has none. Raises SettingsError."""
+    with translated("read the AWS configuration", AwsLocation("AWS")):
+        # Without the environment: AWS_DEFAULT_REGION is already in the settings, and belongs to no profile.
+        region: str | None = _chain(profile, {"region": ("region", None, None, None)}).get_config_variable(
+            "region"
+        )
+    return region
+
+
+def profile_names() -> tuple[str, ...]:
+    """Return the names of the profiles in ~/.aws (config and credentials), sorted. Raises SettingsError."""
+    with translated("read the AWS configuration", AwsLocation("AWS")):
+        return tuple(sorted(_chain(None).available_profiles))
 
 
 _making = Lock()
@@ -306,25 +350,60 @@ def _refuse_changes(model: Any, **_: Any) -> None:
         raise RuntimeError(f"{model.name} may change something: only core.aws.execute does that.")
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _clients(connection: Connection) -> Clients:
     return Clients(connection)
 
 
 def _session(connection: Connection) -> boto3.Session:
-    session = _chain(connection.profile)
     if connection.is_sandbox:
         session = _chain(None, {"config_file": NOTHING, "credentials_file": NOTHING})
         session.set_credentials(connection.access_key, connection.secret_key)
+    else:
+        session = _chain(connection.profile, chosen=connection.profile_chosen)
+        prompts.prepare(session, interactive=connection.interactive)
+    session.set_config_variable("region", connection.region)  # for STS, where a profile assumes a role
+    if connection.role_arn:
+        session = _with_role(session, connection)
     return boto3.Session(botocore_session=session, region_name=connection.region)
 
 
-def _chain(profile: str | None, more: Mapping[str, Any] | None = None) -> Session:
+def _with_role(source: Session, connection: Connection) -> Session:
+    """Return a session with the credentials of the connection's role, which `source` assumes when first needed."""
+
+    def client(service: str, **keys: Any) -> Any:
+        _, seconds = attempts_within(connection.seconds, ATTEMPTS)
+        config = Config(
+            connect_timeout=min(CONNECT_SECONDS, seconds),
+            read_timeout=seconds,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            **({"proxies": {}} if connection.is_sandbox else {}),
+        )
+        return source.create_client(
+            service,
+            region_name=connection.region,
+            endpoint_url=connection.aws_url,
+            config=config,
+            **keys,
+        )
+
+    session = _chain(None, {"config_file": NOTHING, "credentials_file": NOTHING})
+    provider = RoleProvider(source, client, connection.role_arn, connection.external_id)
+    session.register_component("credential_provider", CredentialResolver(providers=[provider]))
+    return session
+
+
+def _chain(profile: str | None, more: Mapping[str, Any] | None = None, *, chosen: bool = False) -> Session:
     """Return botocore's session with the profile set as by AWS_PROFILE.
 
-    As boto3's `profile_name` it would override keys in the environment, unlike in the AWS CLI.
+    As boto3's `profile_name` it would override keys in the environment, as `--profile` of the AWS CLI does, and
+    AWS_PROFILE does not.
+
+    chosen: whether it should override them.
     """
     session = Session(session_vars={"profile": (None, None, profile, None), **(more or {})})
+    if chosen:
+        session.set_config_variable("profile", profile)
     session.lazy_register_component("data_loader", lambda: _loader(session.get_config_variable("data_path")))
     return session
 
@@ -336,9 +415,3 @@ def _loader(data_path: str | None) -> Loader:
     data_path: folders searched before botocore's own, from AWS_DATA_PATH.
     """
     return create_loader(data_path)
-
-
-def _region_of(profile: str | None) -> str | None:
-    with translated("read the AWS configuration", AwsLocation("AWS")):
-        region: str | None = _chain(profile).get_config_variable("region")
-    return region

@@ -18,7 +18,7 @@ from core.access.check import Check, PolicyDocument, Topic
 from core.access.context import AccessContext
 from core.access.identity_rules import Probe
 from core.access.permissions import identity_policy
-from core.access.principal import Principal, parse_principal, partition_of, sagemaker_service
+from core.access.principal import Principal, parse_principal, sagemaker_service
 from core.access.resource_rules import Encryption, Key
 from core.access.role_rules import Role
 from core.access.simulation import (
@@ -45,6 +45,7 @@ from core.errors import (
     TimedOutError,
     UnreachableError,
 )
+from core.partitions import partition_of
 from core.plans.plan import Plan
 from core.plans.role import plan_create_role
 

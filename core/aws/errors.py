@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import botocore.exceptions as botocore
 from botocore.parsers import ResponseParserError
 
+from core.aws.prompts import MfaExpiredError, MfaMissingError
 from core.errors import (
     AwsError,
     CoreError,
@@ -44,10 +46,19 @@ class AwsLocation:
 
     name:    for messages, such as "AWS (eu-west-1)".
     sandbox: whether it is the sandbox, which has its own advice.
+    profile: whose credentials are used; empty: the default ones.
     """
 
     name: str
     sandbox: bool = False
+    profile: str = ""
+
+    @property
+    def placeholders(self) -> dict[str, str]:
+        """Return what fills in the texts of an `ErrorRule`."""
+        option = f" --profile {shlex.quote(self.profile)}" if self.profile else ""
+        profile = f"the profile {self.profile}" if self.profile else "the default profile"
+        return {"place": self.name, "profile": profile, "option": option}
 
 
 Todos = Mapping[type[CoreError], str]
@@ -59,8 +70,8 @@ class ErrorRule:
     """One row of the table.
 
     error:   the error class to raise.
-    problem: the end of the sentence "Could not do this: ...". {place}, {action} and {code} are filled in.
-    todo:    advice.
+    problem: the end of the sentence "Could not do this: ...". {place}, {profile}, {action} and {code} are filled in.
+    todo:    advice. {profile} and {option}, such as " --profile dev", are filled in.
     sandbox: advice for the sandbox; empty: the same.
     """
 
@@ -94,7 +105,7 @@ CUT_OFF = ErrorRule(CutOffError, "the response of {place} ended early", "Try aga
 NO_KEYS = ErrorRule(
     CredentialsError,
     "no valid AWS credentials found",
-    "Set AWS_PROFILE, or run `aws configure` or `aws sso login`.",
+    "Set AWS_PROFILE, or run `aws configure` or `aws sso login{option}`.",
 )
 NO_PROFILE = ErrorRule(
     CredentialsError,
@@ -104,8 +115,44 @@ NO_PROFILE = ErrorRule(
 EXPIRED = ErrorRule(
     CredentialsError,
     "the AWS credentials have expired",
-    "Sign in again with `aws sso login`, or set new keys, then try again.",
+    "Sign in again with `aws sso login{option}`, or set new keys, then try again.",
     NEW_KEYS,
+)
+NO_SSO = ErrorRule(
+    CredentialsError,
+    "there is no IAM Identity Center session for {profile} on this machine",
+    "Run `aws sso login{option}`, then try again.",
+)
+SSO_EXPIRED = ErrorRule(
+    CredentialsError,
+    "the IAM Identity Center session of {profile} has expired",
+    "Run `aws sso login{option}`, then try again.",
+)
+NO_LOGIN = ErrorRule(
+    CredentialsError,
+    "there is no sign-in session for {profile} on this machine",
+    "Run `aws login{option}`, then try again.",
+)
+LOGIN_EXPIRED = ErrorRule(
+    CredentialsError,
+    "the sign-in of {profile} has expired",
+    "Run `aws login{option}`, then try again.",
+)
+MFA_CODE = (
+    "Run `aws sts get-caller-identity{option}` in a terminal on the machine that runs Segdeck, as the same user, "
+    "and enter the code. Then try again: Segdeck uses that session until it expires."
+)
+NO_MFA = ErrorRule(
+    CredentialsError, "{profile} needs an MFA code, and Segdeck cannot ask for one here", MFA_CODE
+)
+MFA_EXPIRED = ErrorRule(
+    CredentialsError, "the session that an MFA code had started for {profile} has expired", MFA_CODE
+)
+NOT_ASSUMED = ErrorRule(
+    DeniedError,
+    "these credentials are not allowed to assume the role",
+    "Check that the role exists, that its trust policy names these credentials (and an external ID or MFA, if it "
+    "requires one), and that they are allowed to call sts:AssumeRole.",
 )
 WRONG_KEYS = ErrorRule(
     CredentialsError,
@@ -193,10 +240,14 @@ BY_EXCEPTION: dict[type[Exception], ErrorRule] = {
     botocore.MetadataRetrievalError: NO_KEYS,
     botocore.NoAuthTokenError: NO_KEYS,
     botocore.InfiniteLoopConfigError: NO_KEYS,
-    botocore.TokenRetrievalError: EXPIRED,
-    botocore.SSOError: EXPIRED,  # with SSOTokenLoadError and UnauthorizedSSOTokenError below it
-    botocore.LoginError: EXPIRED,
-    botocore.RefreshWithMFAUnsupportedError: EXPIRED,
+    botocore.TokenRetrievalError: SSO_EXPIRED,
+    botocore.SSOError: SSO_EXPIRED,  # with UnauthorizedSSOTokenError below it
+    botocore.SSOTokenLoadError: NO_SSO,
+    botocore.LoginError: LOGIN_EXPIRED,
+    botocore.LoginTokenLoadError: NO_LOGIN,
+    MfaMissingError: NO_MFA,
+    MfaExpiredError: MFA_EXPIRED,
+    botocore.RefreshWithMFAUnsupportedError: MFA_EXPIRED,
     botocore.ProfileNotFound: NO_PROFILE,
     botocore.NoRegionError: NO_REGION,
     botocore.InvalidRegionError: BAD_SETTINGS,
@@ -368,6 +419,8 @@ def _from_service(error: botocore.ClientError, doing: str, place: AwsLocation, t
     rule = BY_CODE.get(code) or BY_STATUS.get(status) or (TROUBLE if status >= 500 else UNKNOWN)
     if rule is REFUSED:
         rule = next((other for pattern, other in BY_TEXT if pattern.search(message)), rule)
+    if rule is DENIED and error.operation_name == "AssumeRole":
+        rule = NOT_ASSUMED
     action = ACTION.search(message)
     return _made(
         rule,
@@ -416,8 +469,11 @@ def _made(
     request_id: str = "",
     http_status: int = 0,
 ) -> CoreError:
-    what = f"Could not {doing}: {rule.problem.format(place=place.name, action=action, code=code)}."
-    todo = todos.get(rule.error) or (place.sandbox and rule.sandbox) or rule.todo
+    fill = place.placeholders
+    what = f"Could not {doing}: {rule.problem.format(**fill, action=action, code=code)}."
+    advice = ((place.sandbox and rule.sandbox) or rule.todo).format(**fill)
+    own = rule in (NOT_ASSUMED,)  # no call's own advice fits: the role is assumed for all of them
+    todo = advice if own else todos.get(rule.error) or advice
     if issubclass(rule.error, AwsError):
         return rule.error(what, why=why, todo=todo, code=code, request_id=request_id, http_status=http_status)
     return rule.error(what, why=why, todo=todo)

@@ -47,6 +47,11 @@ def is_semantic_segmentation(image: str) -> bool:
     return match is not None and _registries().get(match["region"]) == match["account"]
 
 
+def regions() -> tuple[str, ...]:
+    """Return the regions in which AWS offers the algorithm, sorted."""
+    return tuple(sorted(_registries()))
+
+
 @cache
 def _registries() -> dict[str, str]:
     """Return region -> account."""

@@ -10,10 +10,11 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from core.aws.connection import Clients
+from core.aws.connection import PRICING_REGION, Clients
 from core.aws.errors import required
 from core.cost.training import Money, PriceTable, shipped_prices
 from core.errors import AwsError, UnexpectedAnswerError
+from core.partitions import partition_of
 
 SOURCE = "On-demand prices from the AWS Price List"
 MAX_PAGES = 10
@@ -34,8 +35,10 @@ def prices(clients: Clients, *, today: date | None = None, notes: list[str] | No
     notes: gets the reason if AWS's own prices could not be read.
     """
     region = clients.connection.region
-    if clients.connection.is_sandbox:
-        return shipped_prices(region, sandbox=True)
+    sandbox = clients.connection.is_sandbox
+    if sandbox or partition_of(region) != partition_of(PRICING_REGION):
+        # Other partitions have other credentials, which must not be sent to the service in the commercial regions.
+        return shipped_prices(region, sandbox=sandbox)
     until = time.monotonic() + MAX_SECONDS
     try:
         training = _prices(clients, region, "Training", until)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import InputError
+from core.partitions import partition_of
 from core.training.job import TrainingJob
 
 SHIPPED = Path(__file__).with_name("prices.json")
@@ -83,8 +84,10 @@ class PriceTable:
 
     @property
     def attribution(self) -> str:
-        """Return where the prices come from, with their date."""
+        """Return where the prices come from, with their date; that they are unknown where there are none."""
         free = f"{SANDBOX_NOTE} " if self.sandbox else ""
+        if not self.training and not self.hosting:
+            return f"{free}{self.note}"
         return f"{free}{self.source} as of {self.as_of.isoformat()}. {self.note}".strip()
 
 
@@ -150,6 +153,8 @@ def from_exact(text: str | None) -> Money | None:
 def shipped_prices(region: str, *, sandbox: bool = False) -> PriceTable:
     """Return the price table shipped with Segdeck; for a missing region, the prices of us-east-1 with a note.
 
+    Empty in another partition, such as China or GovCloud: its prices are not those of a commercial region.
+
     sandbox: whether they are shown for the sandbox.
     """
     return replace(price_table(json.loads(_shipped()), region), sandbox=sandbox)
@@ -166,6 +171,9 @@ def price_table(data: Mapping[str, Any], region: str) -> PriceTable:
     """Read a table in the format of `prices.json`. Raises InputError for any other format."""
     try:
         fallback = data["fallback_region"]
+        if region not in data["regions"] and partition_of(region) != partition_of(fallback):
+            note = f"The prices of {region} are unknown."
+            return PriceTable(region, date.fromisoformat(data["as_of"]), data["source"], {}, {}, note)
         rows = data["regions"].get(region) or data["regions"][fallback]
         note = (
             "They may have changed."

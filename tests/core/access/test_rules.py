@@ -12,7 +12,7 @@ from core.access import identity_rules, resource_rules, role_rules
 from core.access.check import Check, Topic, has_problem
 from core.access.context import AccessContext
 from core.access.identity_rules import Credentials, Probe
-from core.access.principal import parse_principal, partition_of, sagemaker_service
+from core.access.principal import parse_principal, sagemaker_service
 from core.access.quotas import InstanceNeed, Quota, parse_need
 from core.access.resource_rules import Encryption, Key
 from core.access.role_rules import Role
@@ -20,6 +20,7 @@ from core.access.simulation import Decision, parse_decision
 from core.access.target import DEFAULT_NEEDS, parse_target
 from core.cost.training import Money, PriceTable
 from core.errors import AwsError, DeniedError, InputError, NotFoundError
+from core.partitions import partition_of
 
 ACCOUNT = "123456789012"
 AWS = AccessContext("eu-west-1", "aws", ACCOUNT, sandbox=False, cli="aws --region eu-west-1")

@@ -106,7 +106,8 @@ def test_no_class_of_botocore_is_left_without_a_rule() -> None:
 def test_every_line_of_the_table_fills_in() -> None:
     """No rule has a placeholder that is not filled in."""
     for rule in [*BY_EXCEPTION.values(), *BY_CODE.values()]:
-        assert set(re.findall(r"{(\w+)}", rule.problem)) <= {"place", "action", "code"}
+        assert set(re.findall(r"{(\w+)}", rule.problem)) <= {"place", "profile", "action", "code"}
+        assert set(re.findall(r"{(\w+)}", rule.todo + rule.sandbox)) <= {"option", "profile"}
 
 
 @pytest.mark.parametrize("code", ["NotImplemented", "UnknownOperationException"])
