@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from commands import batch, datasets, doctor, endpoints, evaluate, jobs, serve
+from commands.account import account_choice, chosen_account
 from commands.common import (
     FAILED,
     STOPPED,
@@ -48,8 +49,8 @@ app = CommandGroup(
     help="Train, deploy and evaluate Amazon SageMaker semantic segmentation models, and segment images with them.",
     pretty_exceptions_enable=False,
 )
-app.command()(serve.run)
-app.command()(serve.sandbox)
+app.command(account=False)(serve.run)
+app.command(account=False)(serve.sandbox)
 app.command()(doctor.doctor)
 app.command("create-role")(doctor.new_role)
 app.add_typer(endpoints.endpoints, name="endpoints")
@@ -167,17 +168,16 @@ def segment(
 
 
 @app.command("image-uri")
-def image_uri(
-    region: Annotated[
-        str, typer.Option(metavar="REGION", help="Default: AWS_REGION, then AWS_DEFAULT_REGION.")
-    ] = "",
-    debug: Debug = False,
-) -> None:
+def image_uri(debug: Debug = False) -> None:
     """Print the URI of the container image of the built-in algorithm, for training and hosting."""
     with reporting(debug):
         from core.aws.images import image_uri as uri_in
 
-        aws_region = region or Settings.from_environ(os.environ).region
+        settings = Settings.from_environ(os.environ)
+        choice = account_choice()
+        aws_region = choice.region or ("" if choice.account or choice.profile else settings.region)
+        if not aws_region and settings.mode == "aws":
+            aws_region = chosen_account().connection.region
         if not aws_region:
             raise SettingsError("No AWS region is set.", todo="Add --region, for example --region eu-west-1.")
         write(uri_in(aws_region))

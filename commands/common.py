@@ -23,6 +23,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.models import CommandFunctionType as CommandFunction
 
+from commands.account import chosen_account, with_account
 from core.errors import (
     CoreError,
     CutOffError,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from typer._click.core import Context, Parameter
 
-    from core.aws.connection import Clients
+    from core.aws.connection import Clients, Connection
     from sandbox.launcher import Address
 
 FAILED, STOPPED = 1, 130
@@ -85,10 +86,19 @@ class CommandGroup(typer.Typer):
         super().__init__(cls=_Group, no_args_is_help=True, **options)
 
     def command(
-        self, name: str | None = None, **options: Any
+        self, name: str | None = None, *, account: bool = True, **options: Any
     ) -> Callable[[CommandFunction], CommandFunction]:
-        """Return a decorator that adds a command."""
-        return super().command(name, cls=Command, **options)
+        """Return a decorator that adds a command.
+
+        account: whether it uses an account, and has the options that choose one: see `commands.account`.
+        """
+        add = super().command(name, cls=Command, **options)
+
+        def decorate(function: CommandFunction) -> CommandFunction:
+            add(with_account(function) if account else function)
+            return function
+
+        return decorate
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,26 +114,36 @@ class Backend:
 
 @contextmanager
 def open_backend() -> Iterator[Backend]:
-    """Open AWS or the sandbox, depending on the mode in the settings."""
-    from core.aws.connection import clients, connect
+    """Open AWS or the sandbox, depending on the mode in the settings, in the account that the options choose."""
+    from core.aws.connection import clients
 
     settings = Settings.from_environ(os.environ)
     if settings.mode == "aws":
-        yield Backend(clients(connect(settings)), ends_with_us=False)
+        yield Backend(clients(chosen_account().connection), ends_with_us=False)
         return
+    chosen_account(sandbox_home())  # an invalid choice is reported before a sandbox is started
     with open_sandbox() as backend:
-        yield backend
+        connection = chosen_account(backend.clients.connection).connection
+        yield Backend(clients(connection), backend.ends_with_us)
 
 
 @contextmanager
 def open_sandbox() -> Iterator[Backend]:
-    """Open the sandbox, whatever the mode is."""
+    """Open the sandbox in its home region, whatever the mode is."""
     from core.aws.connection import Connection, clients
 
     folder = Settings.from_environ(os.environ).sandbox_dir
     with _sandbox(folder) as (address, ours):
         connection = Connection(address.region, address.url, None, address.access_key, address.secret_key)
         yield Backend(clients(connection), ours)
+
+
+def sandbox_home() -> Connection:
+    """Return a connection to the sandbox's home region that can validate a choice, but not call anything."""
+    from core.aws.connection import Connection
+    from sandbox.common.limits import SandboxLocation
+
+    return Connection(SandboxLocation().region, access_key="", secret_key="")
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def check(
             raise typer.Exit(FAILED)
 
 
-@dataset.command()
+@dataset.command(account=False)
 def convert(
     place: Place,
     *,

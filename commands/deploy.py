@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from commands.account import chosen_account
 from commands.common import AsJson, Backend, Debug, open_backend, open_sandbox, print_json, reporting, say
 from commands.model_options import (
     ClassesFile,
@@ -27,7 +27,6 @@ from commands.model_options import (
 from commands.plans import DryRun, Yes, confirmed, execute_plan, journal
 from commands.waiting import print_result, wait_until_settled
 from core.errors import DeniedError, InputError, NotFoundError, RejectedError, SettingsError
-from core.settings import Settings
 
 if TYPE_CHECKING:
     from core.cost.training import PriceTable
@@ -202,11 +201,11 @@ def serve_here(
 def _fetched(uri: str, folder: Path) -> Path:
     """Download an artifact and the class names next to it, with the user's own AWS credentials."""
     from core.aws.artifacts import download_artifact
-    from core.aws.connection import clients, connect
+    from core.aws.connection import clients
 
     say(f"Downloading {uri} ...")
     notes: list[str] = []
-    path = download_artifact(clients(connect(Settings.from_environ(os.environ))), uri, folder, notes=notes)
+    path = download_artifact(clients(chosen_account().connection), uri, folder, notes=notes)
     for note in notes:
         say(note)
     return path

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.common import FAILED, STOPPED, print_json, say, say_block, write_block
+from commands.account import account_options, chosen_account
+from commands.common import FAILED, STOPPED, print_json, sandbox_home, say, say_block, write_block
 from core.errors import CoreError, InputError
 from core.settings import Settings
 
@@ -98,7 +99,10 @@ def execute_plan(
     except (CoreError, KeyboardInterrupt):
         begun = plan if cleans is None else cleans.plan
         if journal is not None and any(entry.plan == begun for entry in journal.unfinished()):
-            say("Some steps are done. To finish the change or clean up: segdeck endpoints unfinished")
+            say(
+                "Some steps are done. To finish the change or clean up: "
+                f"segdeck endpoints unfinished{account_options()}"
+            )
         raise
     for sentence in outcome.kept:
         say(sentence)
@@ -120,9 +124,14 @@ def confirm_and_execute(
 
 
 def journal(*, sandbox: bool = False) -> Journal:
-    """Return the journal of changes. sandbox: that of the sandbox, whatever the mode is."""
+    """Return the journal of the account that the options choose. Raises SettingsError.
+
+    sandbox: that of the sandbox, also in mode `aws`, in which the options choose where a model comes from.
+    """
     from core.aws.execute import journal_in
 
     settings = Settings.from_environ(os.environ)
-    settings = replace(settings, mode="sandbox") if sandbox else settings
-    return journal_in(settings.journal_dir, "the command line")
+    if sandbox and settings.mode == "aws":
+        return journal_in(replace(settings, mode="sandbox").journal_dir, "the command line")
+    home = None if settings.mode == "aws" else sandbox_home()
+    return journal_in(settings.journal_dir_of(chosen_account(home).choice), "the command line")

@@ -32,14 +32,22 @@ def run(
             "Default: SEGDECK_MODE, or sandbox if it is not set."
         ),
     ] = None,
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="Default profile of ~/.aws, in mode aws: sets AWS_PROFILE.")
+    ] = "",
+    region: Annotated[
+        str, typer.Option(metavar="REGION", help="Default region, in mode aws: sets AWS_REGION.")
+    ] = "",
 ) -> None:
-    """Start the dashboard. Ctrl-C stops it.
+    """Start the dashboard. Ctrl-C stops it. Other accounts and regions can be chosen in its sidebar.
 
     It has no sign-in, so it refuses to listen on a network unless SEGDECK_ALLOW_ANONYMOUS=1 is set.
     """
     arguments = [f"--server.address={host}"]
     arguments += [] if port is None else [f"--server.port={port}"]
-    _become("streamlit", "run", "app.py", *arguments, **({"SEGDECK_MODE": mode} if mode else {}))
+    variables = {"SEGDECK_MODE": mode or "", "AWS_PROFILE": profile, "AWS_REGION": region}
+    given = {name: text for name, text in variables.items() if text}
+    _become("streamlit", "run", "app.py", *arguments, **given)
 
 
 def sandbox(

@@ -42,8 +42,8 @@ paths in arguments start at the current folder.
 - A command that changes your AWS account or the sandbox shows its plan and price and asks for confirmation.
   `--dry-run` shows the plan and changes nothing; `--yes` does not ask.
 - `segdeck segment` replaces output files only with `--overwrite` or `--resume`, and never an input image.
-- Mode, region, profile and state directories come from environment variables:
-  [the settings](../settings.md).
+- `--profile`, `--account` and `--region` choose [the account and the region](../aws-account.md#accounts-and-regions).
+  Mode, state directories and the defaults come from environment variables: [the settings](../settings.md).
 
 ## Shell completion
 
