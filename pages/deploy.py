@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Draw model and form on the left; price, pre-flight checks and the review button on the right."""
-    st.page_link(links.ENDPOINTS, label="Endpoints", icon=":material/arrow_back:")
+    links.page_link(links.ENDPOINTS, label="Endpoints", icon=":material/arrow_back:")
     connection = backend.connection()
     _head(state.endpoint_in_url())
     detail = _endpoint(connection)

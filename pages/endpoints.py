@@ -20,7 +20,7 @@ def main() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Endpoints", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.request_retry)
-        st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
+        links.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
     if message := state.take_notification():
         st.toast(message, icon=":material/check_circle:")
     with messages.error_boundary("unfinished"):
@@ -72,11 +72,11 @@ def _nothing(connection: Connection) -> None:
         st.caption(
             "A new sandbox starts two demo endpoints. This takes a moment. Deploy your own from a completed "
             "training job or a model file."
-            if connection.is_sandbox
+            if connection.has_demo
             else f"No endpoint is billed in {messages.plain(connection.region)}. Deploy one from a completed "
             "training job or a model file."
         )
-        st.page_link(links.DEPLOY, label="Deploy your first model", icon=":material/deployed_code:")
+        links.page_link(links.DEPLOY, label="Deploy your first model", icon=":material/deployed_code:")
 
 
 main()

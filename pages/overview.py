@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.accounts import AccountChoice
 from core.aws.connection import Connection
 from pages.parts import backend, cached, formatting, messages, refresh, state
-from pages.parts.overview import data, example, unfinished, view
+from pages.parts.overview import accounts, data, example, unfinished, view
+from pages.parts.overview.accounts import AccountCard
 from pages.parts.overview.data import Now
 
 TICK, LATER = 5, 60  # seconds between two refreshes: while something changes, and otherwise
@@ -23,10 +25,34 @@ def main() -> None:
     with messages.error_boundary("unfinished"):
         unfinished.show(connection)
     refresh.live("overview", lambda: _board(connection), lambda: _tick(connection, data.read(connection)))
+    with messages.error_boundary("accounts"):
+        _accounts(connection)
+
+
+def _accounts(connection: Connection) -> None:
+    """Draw the accounts and regions that are compared. They are read only where some are chosen."""
+    choices = accounts.picked()
+    with st.expander("Accounts and regions", icon=":material/account_tree:", expanded=bool(choices)):
+        accounts.picker(connection)
+        refresh.live(
+            "accounts",
+            lambda: _draw_accounts(connection, choices),
+            lambda: _accounts_tick(accounts.read(choices)),
+        )
+
+
+def _draw_accounts(connection: Connection, choices: tuple[AccountChoice, ...]) -> float | None:
+    rows = accounts.read(choices)
+    accounts.cards(rows, connection)
+    return _accounts_tick(rows)
+
+
+def _accounts_tick(rows: tuple[AccountCard, ...]) -> float | None:
+    return LATER if rows else None
 
 
 def _tick(connection: Connection, now: Now) -> float:
-    starting = connection.is_sandbox and now.new and now.preparing
+    starting = connection.has_demo and now.new and now.preparing
     return TICK if now.moving or starting else LATER
 
 

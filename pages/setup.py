@@ -19,12 +19,13 @@ def main() -> None:
     title.title("Setup", width="stretch")
     title.button("Check again", icon=":material/refresh:", on_click=state.request_retry)
     settings = backend.settings()
-    _mode(settings)
     try:
         connection = backend.connection()
     except CoreError as error:
+        _mode(settings)
         _line("Connection", error)
         return
+    _mode(settings, connection)
     _line("Endpoint URL", f"{connection.aws_url or 'AWS'}, region {connection.region}")
     with messages.error_boundary("checks"):
         report.show(connection)
@@ -33,20 +34,21 @@ def main() -> None:
     _limits(settings)
 
 
-def _mode(settings: Settings) -> None:
+def _mode(settings: Settings, connection: Connection | None = None) -> None:
+    """Draw where the credentials come from. connection: None where it cannot be made."""
+    role = f", assuming {connection.role_arn}" if connection is not None and connection.role_arn else ""
+    name = connection.profile if connection is not None else settings.profile
     if settings.mode == "sandbox":
         _line(
             "Mode",
-            f"Sandbox on this machine, data in {settings.sandbox_dir}",
+            f"Sandbox on this machine, data in {settings.sandbox_dir}{role}",
             "Set SEGDECK_MODE=aws to use your AWS account.",
         )
     else:
-        profile = (
-            f"profile {settings.profile}" if settings.profile else "the default credential provider chain"
-        )
+        profile = f"profile {name}" if name else "the default credential provider chain"
         _line(
             "Mode",
-            f"AWS, with {profile}",
+            f"AWS, with {profile}{role}",
             "Unset SEGDECK_MODE to run everything in the sandbox on this machine.",
         )
 
@@ -68,13 +70,13 @@ def _endpoints(connection: Connection) -> None:
             "Endpoints",
             CoreError("No endpoint is in service.", why="; ".join(others), todo=_next_step(connection)),
         )
-        st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
+        links.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
 
 
 def _next_step(connection: Connection) -> str:
-    if connection.is_sandbox:
+    if connection.has_demo:
         return "The sandbox is starting two demo endpoints. This takes a moment. Check again shortly."
-    return f"Deploy a model in {connection.region}, or set AWS_REGION to the region of your endpoints."
+    return f"Deploy a model in {connection.region}, or choose the region of your endpoints in the sidebar."
 
 
 def _limits(settings: Settings) -> None:

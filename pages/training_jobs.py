@@ -21,7 +21,7 @@ def main() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Training jobs", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.request_retry)
-        st.page_link(links.LAUNCH_TRAINING, label="Launch a job", icon=":material/rocket_launch:")
+        links.page_link(links.LAUNCH_TRAINING, label="Launch a job", icon=":material/rocket_launch:")
     refresh.live(
         "training jobs",
         lambda: _list(connection),
@@ -76,7 +76,7 @@ def _empty_state(job_filter: JobFilter) -> None:
             "To launch one, you need images and masks in S3 and an IAM role. The form checks all of them and "
             "shows the price before anything starts."
         )
-        st.page_link(links.LAUNCH_TRAINING, label="Launch your first job", icon=":material/rocket_launch:")
+        links.page_link(links.LAUNCH_TRAINING, label="Launch your first job", icon=":material/rocket_launch:")
 
 
 main()

@@ -68,7 +68,7 @@ def show_problems(connection: Connection, *, role: str, uri: str, need: Instance
         )
         st.markdown(f":orange[:material/warning:] {text}")
     if problems:
-        st.page_link(
+        links.page_link(
             links.SETUP,
             label="Fix it on the Setup page",
             icon=":material/checklist:",

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 
+from core.accounts import AccountChoice
+from core.aws.accounts import ChosenAccount
 from core.aws.connection import Connection
 from core.aws.execute import journal_in
 from core.errors import UnreachableError
 from core.imaging.pixel_budget import PIXELS
 from core.plans.journal import Journal
 from core.settings import Settings
-from pages.parts import cached
+from pages.parts import account, cached
 
 
 @dataclass
@@ -60,15 +62,27 @@ def settings() -> Settings:
 
 
 def journal() -> Journal:
-    """Return the journal, which records changes before they start. Raises SettingsError."""
-    return journal_in(settings().journal_dir, "the dashboard")
+    """Return the journal of this session's account, which records changes before they start. Raises CoreError."""
+    return journal_in(settings().journal_dir_of(chosen().choice), "the dashboard")
 
 
 def connection() -> Connection:
-    """Return the connection to AWS or the sandbox. Raises CoreError."""
+    """Return the connection to AWS or the sandbox, in the account and region of this session. Raises CoreError."""
+    return chosen().connection
+
+
+def chosen(choice: AccountChoice | None = None) -> ChosenAccount:
+    """Return the account and region of a choice, with its connection. Raises CoreError.
+
+    choice: None: that of this session.
+    """
     current = settings()
-    if current.mode == "aws":
-        return cached.connection(current)
+    sandbox = None if current.mode == "aws" else _sandbox(current)
+    return cached.account(current, account.choice() if choice is None else choice, sandbox)
+
+
+def _sandbox(current: Settings) -> Connection:
+    """Return the connection to the sandbox. Raises UnreachableError."""
     if (sandbox := _backend().connection) is None:
         raise UnreachableError(
             "The sandbox on this machine is not running.",

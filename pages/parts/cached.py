@@ -15,9 +15,11 @@ from typing import Generic, TypeVar
 import streamlit as st
 from PIL import Image
 
+from core.accounts import AccountChoice
 from core.aws import metrics, training
 from core.aws import prices as price_list
-from core.aws.connection import Connection, clients, connect
+from core.aws.accounts import ChosenAccount, choices, choose
+from core.aws.connection import Connection, clients
 from core.aws.endpoints import endpoint_info_without_classes, listed_endpoints, with_class_names
 from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
@@ -48,6 +50,12 @@ THUMBNAIL = (320, 240)
 ENDPOINTS_SECONDS, SERVING_SECONDS, CALLER_SECONDS = 15, 60, 600
 EXAMPLES_SECONDS, PRICES_SECONDS = 3600, 86_400
 """Seconds that these may be cached."""
+
+ACCOUNTS = 32
+"""Accounts and regions that are cached at the same time."""
+
+READS_OF_ONE = 16
+"""Reads of one account that are cached at the same time, on average."""
 
 FRAME_PATIENCE = 0.2
 """Seconds that a page waits for the identity in its frame."""
@@ -92,16 +100,22 @@ def singleton(name: str, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the ke
     return _make()
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=ACCOUNTS, show_spinner=False)
 def of_connection(name: str, connection: Connection, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the key
     """Return an object of which each connection has one, made when first needed. name: unique."""
     return _make()
 
 
-@st.cache_resource(ttl="5m", max_entries=8, show_spinner=False)
-def connection(settings: Settings) -> Connection:
-    """Return the connection of mode `aws`."""
-    return connect(settings)
+@st.cache_resource(ttl="5m", max_entries=ACCOUNTS, show_spinner=False)
+def account(settings: Settings, choice: AccountChoice, sandbox: Connection | None) -> ChosenAccount:
+    """Return the connection of a chosen account and region. Raises SettingsError."""
+    return choose(settings, choice, sandbox=sandbox)
+
+
+@st.cache_data(ttl="15s", max_entries=4, show_spinner=False)
+def account_choices(settings: Settings, *, sandbox: bool) -> tuple[AccountChoice, ...]:
+    """Return the accounts that can be chosen. Raises SettingsError."""
+    return choices(settings, sandbox=sandbox)
 
 
 def endpoints(connection: Connection) -> EndpointList:
@@ -224,7 +238,7 @@ def image_scores(key: str, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the 
     return _make()
 
 
-@st.cache_resource(ttl="24h", max_entries=16, show_spinner=False)
+@st.cache_resource(ttl="24h", max_entries=ACCOUNTS, show_spinner=False)
 def accepts(connection: Connection) -> dict[str, str]:  # noqa: ARG001  # the key
     """Return the content types that each endpoint accepts, by name; `core.inference.invoke` writes into it."""
     return {}
@@ -246,7 +260,7 @@ def thumbnail_of(picture: Image.Image) -> bytes:
 @st.cache_resource(show_spinner=False)
 def shelf() -> StaleCache:
     """Return the cache of values that change, shared by all users, which keeps them while AWS fails."""
-    return StaleCache()
+    return StaleCache(ACCOUNTS * READS_OF_ONE)
 
 
 def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Snapshot[JobList]:
@@ -394,7 +408,8 @@ def optional(key: Hashable, load: Callable[[], T], seconds: float, empty: T, wha
 def forget_aws() -> None:
     """Mark everything from AWS as stale. Cached values stay until new ones arrive."""
     shelf().expire()
-    connection.clear()
+    account.clear()
+    account_choices.clear()
 
 
 @st.cache_data(ttl="1h", max_entries=32, show_spinner=False)

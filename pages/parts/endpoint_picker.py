@@ -198,7 +198,7 @@ def describe(choice: EndpointChoice) -> None:
             if endpoint.classes
             else None,
         )
-        st.page_link(
+        links.page_link(
             links.ENDPOINT,
             label="Endpoint",
             icon=":material/monitor_heart:",
@@ -237,17 +237,16 @@ def _none_in_service(connection: Connection, listed: tuple[Endpoint, ...]) -> No
         f"\n- **{messages.plain(endpoint.name)}** is {messages.plain(in_words(endpoint.status))}"
         for endpoint in listed[:FEW_ENDPOINTS]
     )
-    if connection.is_sandbox:
+    if connection.has_demo:
         todo = "The sandbox is starting two demo endpoints. This takes a moment."
     else:
-        todo = (
-            f"Deploy a model in **{connection.region}**, or set `AWS_REGION` to the region of your endpoints. "
-            "`make run` without `MODE=aws` starts two demo endpoints on this machine."
-        )
+        todo = f"Deploy a model in **{connection.region}**, or choose the region of your endpoints in the sidebar."
+        if not connection.is_sandbox:
+            todo += " `make run` without `MODE=aws` starts two demo endpoints on this machine."
     st.info(f"**No endpoint is in service.** {todo}{others}", icon=":material/dns:")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.button("Refresh", icon=":material/refresh:", on_click=state.request_retry)
-        st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
+        links.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
 
 
 def _not_in_service(

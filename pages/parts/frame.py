@@ -1,4 +1,4 @@
-"""The frame around every page: logo, backend, region and account."""
+"""The frame around every page: logo, backend, the switcher of account and region."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.accounts import AccountChoice
 from core.aws.connection import Connection
 from core.errors import CoreError
-from pages.parts import backend, cached, messages, refresh, shared_cache
+from pages.parts import account, backend, cached, messages, refresh, shared_cache, switcher
 from pages.parts.shared_cache import PendingError
 
 STATIC = Path(__file__).with_name("static")
@@ -20,10 +21,15 @@ def draw() -> None:
     try:
         connection = backend.connection()
     except CoreError:
-        st.sidebar.badge("Not connected", icon=":material/cloud_off:", color="red")
+        with st.sidebar:
+            st.badge("Not connected", icon=":material/cloud_off:", color="red")
+            if account.choice().query:
+                switcher.link(AccountChoice(), "Open the default account")
         return
     with st.sidebar:
         _where(connection)
+        with messages.error_boundary("switcher"):
+            switcher.draw(connection)
 
 
 def _where(connection: Connection) -> None:
@@ -52,9 +58,9 @@ def _identity(connection: Connection, *, ticking: bool) -> None:
     with shared_cache.watching():  # a change of the account alone must not rerun the page
         caller = cached.caller(connection)
     if isinstance(caller, PendingError):
-        account = "account pending"
+        number = "account pending"
     else:
-        account = "account unknown" if isinstance(caller, CoreError) else f"account {caller.account}"
-    st.caption(f"{messages.plain(connection.region)}  \n{account}")
+        number = "account unknown" if isinstance(caller, CoreError) else f"account {caller.account}"
+    st.caption(f"{messages.plain(connection.region)}  \n{number}")
     if ticking and not isinstance(caller, PendingError):
         st.rerun()

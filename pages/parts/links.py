@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from core.partitions import CONSOLES, partition_of
+from pages.parts import account
 
 PAGES = Path(__file__).resolve().parents[1]
 OVERVIEW = PAGES / "overview.py"
@@ -33,11 +36,25 @@ def open_page(page: Path, query_params: Mapping[str, str | list[str]]) -> NoRetu
     context = get_script_run_ctx()
     if context is not None:
         context.fragment_storage.clear()
-    st.switch_page(page, query_params=query_params)
+    st.switch_page(page, query_params={**account.choice().query, **query_params})
+
+
+def page_link(
+    page: Path, *, query_params: Mapping[str, str | list[str]] | None = None, **options: Any
+) -> None:
+    """Draw a link to a page, in the account and region of this session, also where it opens in a new tab.
+
+    options: those of `st.page_link`.
+    """
+    query = {**account.choice().query, **(query_params or {})}
+    st.page_link(page, query_params=query or None, **options)
 
 
 def s3_console(uri: str, region: str) -> str:
-    """Return the URL of an S3 object or prefix in the AWS console."""
+    """Return the URL of an S3 object or prefix in the AWS console; empty where the partition has no public one."""
+    domain = CONSOLES.get(partition_of(region))
+    if domain is None:
+        return ""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     kind = "object" if key and not key.endswith("/") and key.endswith(".gz") else "buckets"
-    return f"https://{region}.console.aws.amazon.com/s3/{kind}/{bucket}?region={region}&prefix={key}"
+    return f"https://{region}.{domain}/s3/{kind}/{bucket}?region={region}&prefix={key}"

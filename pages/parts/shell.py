@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import backend, cached, frame, links, messages, refresh, state
+from pages.parts import account, backend, cached, frame, links, messages, refresh, state
 
 STATIC = Path(__file__).with_name("static")
 
@@ -117,6 +117,7 @@ def main() -> None:
         initial_sidebar_state=240,
     )
     page = st.navigation(SECTIONS)
+    account.keep_in_url()
     st.set_page_config(page_title=f"{page.title} · Segdeck")
     with messages.error_boundary():
         if state.take_retry():

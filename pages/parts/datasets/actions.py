@@ -109,7 +109,7 @@ def _launch_link(report: LayoutReport, uri: str) -> None:
         return
     query = {state.DATA: uri, state.DATA_SAMPLES: str(report.num_training_samples)}
     query |= {state.DATA_CLASSES: str(len(report.classes))} if report.classes else {}
-    st.page_link(
+    links.page_link(
         links.LAUNCH_TRAINING,
         label="Train on this dataset",
         icon=":material/rocket_launch:",

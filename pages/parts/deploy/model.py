@@ -41,7 +41,7 @@ def choose(connection: Connection) -> Chosen | None:
     if source is None:
         return None
     if source.job:
-        st.page_link(
+        links.page_link(
             links.TRAINING_JOB,
             label=f"Open {messages.plain(source.job)}",
             icon=":material/model_training:",

@@ -136,18 +136,15 @@ def _job(name: str) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(":material/model_training: Training job", width="content")
-        st.page_link(links.TRAINING_JOB, label=messages.plain(name), query_params={state.JOB: name})
+        links.page_link(links.TRAINING_JOB, label=messages.plain(name), query_params={state.JOB: name})
 
 
 def _artifact(connection: Connection, uri: str) -> None:
     if not uri:
         _line("folder_zip", "Artifact", "unknown")
         return
-    link = (
-        ""
-        if connection.is_sandbox
-        else f" {markdown_link(':material/open_in_new:', links.s3_console(uri, connection.region))}"
-    )
+    console = "" if connection.is_sandbox else links.s3_console(uri, connection.region)
+    link = f" {markdown_link(':material/open_in_new:', console)}" if console else ""
     st.markdown(f":material/folder_zip: Artifact{link}")
     elements.code(uri, language=None, wrap_lines=True)
 

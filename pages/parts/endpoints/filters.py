@@ -51,7 +51,7 @@ def draw(rows: Sequence[FleetRow]) -> list[FleetRow]:
 
 def back_link() -> None:
     """Draw the link back to the list, with the filters it was left with."""
-    st.page_link(
+    links.page_link(
         links.ENDPOINTS,
         label="Endpoints",
         icon=":material/arrow_back:",

@@ -116,7 +116,7 @@ def _job(connection: Connection, endpoint: EndpointInfo) -> Load | None:
         return None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("The validation channel of the training job", width="content")
-        st.page_link(
+        links.page_link(
             links.TRAINING_JOB,
             label=messages.plain(job.name),
             icon=":material/monitoring:",

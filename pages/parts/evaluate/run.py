@@ -90,7 +90,12 @@ def store_for(settings: Settings, connection: Connection, names: Iterable[str]) 
     where = (
         str(settings.sandbox_dir) if connection.is_sandbox else f"{connection.aws_url} {connection.profile}"
     )
-    identity = "\0".join((where, connection.region, *names))
+    parts = [where, connection.region]
+    parts += (
+        ["profile"] if connection.profile_chosen else []
+    )  # another account than that of keys in the environment
+    parts += [connection.role_arn] if connection.role_arn else []
+    identity = "\0".join((*parts, *names))
     digest = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
     folder = folder_for(settings) / digest
     store = PredictionStore(folder, private=True)

@@ -90,11 +90,12 @@ def _resources(job: TrainingJob, *, sandbox: bool, region: str) -> None:
     rows += [("Model", job.model_uri)] if job.model_uri else [("Output", job.output_uri)]
     rows += [("Checkpoints", job.checkpoint_uri)] if job.checkpoint_uri else []
     for label, uri in rows:
-        link = "" if sandbox else f" {markdown_link(':material/open_in_new:', links.s3_console(uri, region))}"
+        console = "" if sandbox else links.s3_console(uri, region)
+        link = f" {markdown_link(':material/open_in_new:', console)}" if console else ""
         st.caption(f"{messages.plain(label)}{link}")
         elements.code(uri, language=None, wrap_lines=True)
     if job.model_uri:
-        st.page_link(
+        links.page_link(
             links.DEPLOY,
             label="Deploy this model",
             icon=":material/deployed_code:",

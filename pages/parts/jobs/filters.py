@@ -59,7 +59,7 @@ def all_algorithms_toggle() -> None:
 
 def back_link() -> None:
     """Draw the link back to the list, with the filters it had."""
-    st.page_link(
+    links.page_link(
         links.TRAINING_JOBS,
         label="Training jobs",
         icon=":material/arrow_back:",

@@ -95,7 +95,7 @@ def _invitation(connection: Connection, endpoint: EndpointInfo) -> str:
 
 def _none_in_service(connection: Connection, now: Now) -> None:
     """Draw why no example is available: models are still being prepared, or no endpoint is in service."""
-    if connection.is_sandbox and now.preparing:
+    if connection.has_demo and now.preparing:
         st.markdown(":shimmer[Preparing the demo models ...]")
         st.caption(
             "A new sandbox starts two demo endpoints, unless run with `--no-demo`. They appear here automatically."

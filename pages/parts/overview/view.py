@@ -119,7 +119,7 @@ def actions(*, introduced: bool) -> None:
     if not introduced:
         with st.container(horizontal=True, gap="medium"):
             for action in ACTIONS:
-                st.page_link(action.page, label=action.label, icon=action.icon)
+                links.page_link(action.page, label=action.label, icon=action.icon)
         return
     st.markdown(
         "Segdeck trains, deploys and evaluates **semantic segmentation** models on Amazon SageMaker: models that "
@@ -128,7 +128,7 @@ def actions(*, introduced: bool) -> None:
     with st.grid(len(ACTIONS), min_column_width=195, gap="small"):
         for action in ACTIONS:
             with st.container(border=True, gap=None, height="stretch"):
-                st.page_link(action.page, label=f"**{action.label}**", icon=action.icon)
+                links.page_link(action.page, label=f"**{action.label}**", icon=action.icon)
                 st.caption(action.help)
 
 
@@ -156,21 +156,21 @@ def _idle_money(rows: Sequence[FleetRow], wasted: Money, *, sandbox: bool) -> No
             f"month**{' on AWS' if sandbox else ''}.",
             width="stretch",
         )
-        st.page_link(links.ENDPOINTS, label="View endpoints", icon=":material/arrow_forward:")
+        links.page_link(links.ENDPOINTS, label="View endpoints", icon=":material/arrow_forward:")
 
 
 def _lines(items: Sequence[T], draw: Callable[[T], None], page: Path, kind: str) -> None:
     for item in items[:FEW]:
         draw(item)
     if len(items) > FEW:
-        st.page_link(page, label=f"{len(items) - FEW} more {kind}", icon=":material/more_horiz:")
+        links.page_link(page, label=f"{len(items) - FEW} more {kind}", icon=":material/more_horiz:")
 
 
 def _line(page: Path, name: str, note: str, at_right: Sequence[str], *, key: str, icon: str) -> None:
     """Draw a link, a note below it, and badge and price on its right. at_right: Markdown."""
     with st.container(border=True, gap=None):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.page_link(
+            links.page_link(
                 page, label=messages.plain(name), icon=icon, query_params={key: name}, width="stretch"
             )
             st.markdown(" ".join(filter(None, at_right)), width="content")
