@@ -55,11 +55,15 @@ class Regions:
 
         Services that are the same in all regions, and clients with an invented region for them, get the home region.
         """
+        if name not in self._open and service_name in GLOBAL:
+            return self.home.services
+        return self.region(name).services
+
+    def region(self, name: str) -> Region:
+        """Return a region, made when first needed. Raises ApiError for an unknown one."""
         region = self._open.get(name)
         if region is not None:
-            return region.services
-        if service_name in GLOBAL:
-            return self.home.services
+            return region
         if name not in known_regions():
             raise ApiError(
                 "UnrecognizedClientException",
@@ -73,7 +77,7 @@ class Regions:
                 region = self._make(name)
                 if self._started:
                     region.start()
-            return self._open[name].services
+            return self._open[name]
 
     def end_programs(self) -> None:
         """End every program of every region."""

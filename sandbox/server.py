@@ -20,7 +20,7 @@ from sandbox.http.faults import Faults
 from sandbox.http.gateway import Gateway, Identities
 from sandbox.http.server import Listener, bind
 from sandbox.launcher import Address, remove_address, write_address
-from sandbox.region import SharedServices
+from sandbox.region import Region, SharedServices
 from sandbox.regions import Regions
 from sandbox.services.iam.authorization import Authorizer
 from sandbox.services.iam.moto_services import MOTO_SERVICES, MotoServices
@@ -161,6 +161,10 @@ class Sandbox:
         self._s3.close()
         self._moto.close()
         self._state_dir.close()
+
+    def region(self, name: str) -> Region:
+        """Return a region, made when first needed. Raises ApiError for an unknown one."""
+        return self._regions.region(name)
 
     def wait_settled(self, seconds: float, stop: threading.Event | None = None) -> bool:
         """Wait until no endpoint is being created or updated, or `stop` is set; return False on a timeout."""

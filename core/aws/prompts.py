@@ -7,6 +7,7 @@ has asked for a code, and without one, says how to start one.
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from collections.abc import Callable
 from getpass import getpass
@@ -90,6 +91,20 @@ class MfaSessions(JSONFileCache):  # type: ignore[misc]  # as above
                 raise (self._refusal or MfaExpiredError(serial=self._serial)) from None
 
         return refresh_again
+
+
+class _OnlyUnreported(logging.Filter):
+    """Drops failures that are raised anyway, of mandatory refreshes, and the traceback of the others."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log the record."""
+        if not str(record.msg).startswith("Refreshing temporary credentials failed"):
+            return True
+        record.exc_info = None
+        return "mandatory" not in (record.args or ())
+
+
+logging.getLogger("botocore.credentials").addFilter(_OnlyUnreported())
 
 
 def prepare(session: Session, *, interactive: bool) -> None:

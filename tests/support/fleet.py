@@ -25,6 +25,7 @@ def put_endpoint(
     status: str = "InService",
     days: float = 60,
     tags: Mapping[str, str] = {},
+    region: str = "us-east-1",
 ) -> str:
     """Import an endpoint with a model and a configuration of the same name; return that name.
 
@@ -32,9 +33,9 @@ def put_endpoint(
     milliseconds: latency of each call. failed: how many of the last day's calls the model failed.
     weights:      variant -> weight; each has `count` instances. days: the endpoint's age.
     """
-    configure(sandbox, name, instance=instance, count=count, weights=weights)
+    configure(sandbox, name, instance=instance, count=count, weights=weights, region=region)
     now = time.time()
-    importer = sandbox.endpoint_importer
+    importer = sandbox.region(region).endpoint_importer
     assert importer.adopt(name, name, created=now - days * DAY, tags=tags, status=status)
     first = next(iter(weights))
     calls = _moments(daily, now)
@@ -47,10 +48,16 @@ def put_endpoint(
 
 
 def configure(
-    sandbox: Sandbox, name: str, *, instance: str, count: int, weights: Mapping[str, float]
+    sandbox: Sandbox,
+    name: str,
+    *,
+    instance: str,
+    count: int,
+    weights: Mapping[str, float],
+    region: str = "us-east-1",
 ) -> None:
     """Create the model and the configuration only."""
-    sagemaker: Any = sandbox.loopback.client("sagemaker")
+    sagemaker: Any = sandbox.region(region).loopback.client("sagemaker")
     s3, artifact = sandbox.loopback.client("s3"), f"s3://models/{name}/output/model.tar.gz"
     s3.create_bucket(Bucket="models")
     s3.put_object(Bucket="models", Key=f"{name}/output/model.tar.gz", Body=b"")
