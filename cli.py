@@ -156,8 +156,9 @@ def segment(
             info = endpoint_to_invoke(clients, endpoint)
             inputs = frozenset(path.resolve() for path in paths)
             request = BatchRequest(
-                info.name, info.classes, format_, palette, opacity, fit, out, overwrite, inputs, resume
-            )
+                info.name, info.classes, format_, palette, opacity, fit, out, overwrite, inputs, resume,
+                clients.connection.origin,
+            )  # fmt: skip
             if skipped:
                 say(f"Skipped results, subfolders and files that are not images: {listing(skipped)}.")
             outcome = SegmentOutcome(failed=[_failure(name, error) for name, error in missing])

@@ -87,6 +87,12 @@ class Connection:
         return self.is_sandbox and self.home
 
     @property
+    def origin(self) -> str:
+        """Return what tells accounts and regions apart in files that several of them may be written into."""
+        profile = f"profile {self.profile}" if self.profile_chosen else ""
+        return ", ".join(filter(None, (self.region, profile, self.role_arn)))
+
+    @property
     def is_sandbox(self) -> bool:
         """Return whether this is the sandbox."""
         return self.access_key is not None

@@ -30,7 +30,14 @@ LABEL_MAP = "validation_label_map.json"
 def evaluated_endpoint(clients: Clients, endpoint: EndpointInfo) -> EvaluatedEndpoint:
     """Return an endpoint for an evaluation."""
     invoke = invoker(clients, endpoint.name)
-    return EvaluatedEndpoint(endpoint.name, endpoint.config, endpoint.model_uri, endpoint.classes, invoke)
+    return EvaluatedEndpoint(
+        endpoint.name,
+        endpoint.config,
+        endpoint.model_uri,
+        endpoint.classes,
+        invoke,
+        origin=clients.connection.origin,
+    )
 
 
 def job_behind(clients: Clients, endpoint: EndpointInfo) -> TrainingJob | None:

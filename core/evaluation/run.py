@@ -46,6 +46,7 @@ class EvaluatedEndpoint:
     model_uri: the S3 URI of its model; empty if unknown.
     classes:   names and colors; None: the decoder's defaults.
     accepts:   see `core.inference.invoke.segment`.
+    origin:    the account and region, see `Connection.origin`: an endpoint of the same name elsewhere is another one.
     """
 
     name: str
@@ -54,6 +55,7 @@ class EvaluatedEndpoint:
     classes: Classes | None
     invoke: Invoke
     accepts: MutableMapping[str, str] = field(default_factory=dict)
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,6 +176,7 @@ def key_of(image: bytes, ground_truth: NDArray[np.uint8], endpoint: EvaluatedEnd
     """
     digest = hashlib.blake2b(digest_size=16)
     for part in (
+        *filter(None, [endpoint.origin]),
         endpoint.name,
         endpoint.config,
         endpoint.model_uri,

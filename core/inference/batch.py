@@ -51,6 +51,7 @@ class BatchRequest:
     overwrite: whether files of an earlier run may be replaced.
     inputs:    all images, resolved: they are never overwritten.
     resume:    whether completed images are skipped, and incomplete results are replaced.
+    origin:    the endpoint's account and region, see `Connection.origin`; empty: unknown.
     """
 
     endpoint: str
@@ -63,11 +64,13 @@ class BatchRequest:
     overwrite: bool
     inputs: frozenset[Path]
     resume: bool = False
+    origin: str = ""
 
     def request(self) -> dict[str, Any]:
         """Return the settings that determine an image's results, for its JSON."""
         return {
             "endpoint": self.endpoint,
+            **({"origin": self.origin} if self.origin else {}),
             "output": self.want,
             "size": None if self.fit is None else list(self.fit),
             "palette": self.palette,

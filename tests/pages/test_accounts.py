@@ -19,7 +19,7 @@ from core.errors import CoreError, InputError
 from core.plans.delete import clean_up
 from core.plans.deploy import plan_deploy
 from core.settings import Settings
-from pages.parts import backend
+from pages.parts import backend, links
 from pages.parts.evaluate.run import store_for
 from sandbox.server import Sandbox
 from tests.support.dashboard import IMAGE, connection_of, fresh_caches, plain_texts, texts
@@ -197,6 +197,54 @@ def test_an_interrupted_change_stays_in_its_account_and_region(open_in: OpenPage
     with pytest.raises(InputError, match="was started in account 123456789012 in eu-west-1"):
         clean_up_interrupted(clients(home), journal, entry, clean_up(entry.plan, entry.states))
     assert clients(home).sagemaker.list_models(NameContains="stuck")["Models"] == []
+
+
+def test_a_profile_with_mfa_is_an_error_on_the_page(
+    world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page says how to enter the code, names the profile, and waits for nothing."""
+    (tmp_path / "config").write_text(
+        "[profile work]\nregion = eu-west-1\nsource_profile = base\n"
+        "role_arn = arn:aws:iam::123456789012:role/Reader\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n"
+    )
+    address = world.address
+    (tmp_path / "credentials").write_text(
+        f"[base]\naws_access_key_id = {address.access_key}\naws_secret_access_key = {address.secret_key}\n"
+    )
+    environ = {
+        "HOME": str(tmp_path),
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
+        "SEGDECK_MODE": "aws",
+        **address.environ(),
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    fresh_caches()
+    app = AppTest.from_file(SHELL, default_timeout=60)
+    app.query_params["profile"] = "work"
+    app.switch_page("../endpoints.py").run()
+    shown = plain_texts(app)
+    assert "the profile work needs an MFA code" in shown
+    assert "aws sts get-caller-identity --profile work" in shown
+    assert HERE not in everything(app)
+    assert app.sidebar.selectbox[0].value == AccountChoice(profile="work")
+
+
+@pytest.mark.parametrize(
+    ("region", "address"),
+    [
+        ("eu-west-1", "https://eu-west-1.console.aws.amazon.com/s3/object/b"),
+        ("cn-north-1", "https://cn-north-1.console.amazonaws.cn/s3/object/b"),
+        ("us-gov-west-1", "https://us-gov-west-1.console.amazonaws-us-gov.com/s3/object/b"),
+        ("us-iso-east-1", ""),
+    ],
+)
+def test_console_links_are_those_of_the_partition(region: str, address: str) -> None:
+    """A link to S3 leads to the console of the region's partition; where none is public, there is no link."""
+    link = links.s3_console("s3://b/model.tar.gz", region)
+    assert link.startswith(address)
+    assert bool(link) == bool(address)
 
 
 def test_predictions_of_two_accounts_are_kept_apart(tmp_path: Path) -> None:

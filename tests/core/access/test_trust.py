@@ -102,3 +102,15 @@ def test_what_is_no_policy_is_refused(document: Any) -> None:
 def test_wildcards_are_those_of_iam(pattern: str, value: str, same: bool) -> None:
     """In a pattern of IAM, `*` stands for any text, `?` for one character, and nothing else is special."""
     assert matches(pattern, value) is same
+
+
+def test_china_trusts_sagemaker_by_either_name() -> None:
+    """In China a trust policy may name the service by amazonaws.com.cn or amazonaws.com; elsewhere, by the latter."""
+    china = "sagemaker.amazonaws.com.cn"
+    for name in (china, "sagemaker.amazonaws.com"):
+        policy = {"Statement": [allow(Principal={"Service": name})]}
+        assert trust_decision(policy, china, ACCOUNT).outcome == "allowed"
+    assert (
+        trust_decision({"Statement": [allow(Principal={"Service": china})]}, SERVICE, ACCOUNT).outcome
+        != "allowed"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -123,3 +124,14 @@ def test_the_sandbox_is_not_asked_for_prices(canned_server: Any) -> None:
     """With the sandbox, the shipped table is used without any call."""
     assert prices(canned_server.clients()).source == shipped_prices("us-east-1").source
     assert canned_server.asked == []
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+def test_keys_of_another_partition_are_not_sent_to_the_price_list(
+    aws: Clients, canned_server: Any, region: str
+) -> None:
+    """In China and GovCloud the commercial Price List is not called, and no price is known."""
+    canned_server.says(page(canned_server, product("ml.p3.2xlarge", "3.8")))
+    table = prices(Clients(replace(aws.connection, region=region)), today=TODAY)
+    assert canned_server.asked == []
+    assert table.per_hour("ml.p3.2xlarge") is None

@@ -90,6 +90,15 @@ def test_another_region_says_whose_prices_it_shows() -> None:
     )
 
 
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-iso-east-1"])
+def test_the_prices_of_another_partition_are_unknown(region: str) -> None:
+    """China, GovCloud and the isolated partitions get no commercial prices, and the text says that none are known."""
+    table = shipped_prices(region)
+    assert (dict(table.training), dict(table.hosting)) == ({}, {})
+    assert table.attribution == f"The prices of {region} are unknown."
+    assert estimate("ml.p3.2xlarge", 3600, table).at_max is None
+
+
 @pytest.mark.parametrize("data", [{}, {"fallback_region": "x", "regions": {}}, {"regions": []}])
 def test_a_broken_table_is_an_error(data: dict[str, Any]) -> None:
     """A table in another format is an InputError."""

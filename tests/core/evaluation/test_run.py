@@ -103,6 +103,7 @@ def test_second_run_uses_the_cache(tmp_path):
     [
         lambda one: replace(one, config="two"),
         lambda one: replace(one, name="other"),
+        lambda one: replace(one, origin="eu-west-1"),
         lambda one: replace(one, model_uri="s3://models/new/model.tar.gz"),
     ],
 )

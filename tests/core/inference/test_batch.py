@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.errors import InputError
-from core.inference.batch import BatchRequest, find_images, printable, segment_file
+from core.inference.batch import BatchRequest, completed_summary, find_images, printable, segment_file
 
 
 @pytest.fixture
@@ -101,3 +103,20 @@ def test_a_pipe_is_told_for_what_it_is(tmp_path: Path) -> None:
     order = BatchRequest("e", None, "mask", "model", 0.5, None, tmp_path / "out", False, frozenset())
     with pytest.raises(InputError, match="It is a named pipe"):
         segment_file(found[0], "a", order, lambda *_: None, {})  # type: ignore[arg-type]
+
+
+def test_results_of_another_account_or_region_are_not_resumed(tmp_path: Path) -> None:
+    """An endpoint of the same name in another region is another endpoint: its results are not mixed in."""
+    image, out = tmp_path / "a.jpg", tmp_path / "out"
+    image.write_bytes(b"x")
+    out.mkdir()
+    here = BatchRequest(
+        "e", None, "mask", "model", 0.5, None, out, False, frozenset(), resume=True, origin="us-east-1"
+    )
+    row = {"endpoint": "e", "image": "a.jpg", "classes": [], "seconds": {}, "problems": []}
+    (out / "a.json").write_text(json.dumps({**row, "request": here.request()}))
+    for kind in ("mask", "overlay"):
+        (out / f"a_{kind}.png").write_bytes(b"x")
+    assert completed_summary(image, "a", here) is not None
+    with pytest.raises(InputError, match="origin 'us-east-1' and now 'eu-west-1'"):
+        completed_summary(image, "a", replace(here, origin="eu-west-1"))
