@@ -362,16 +362,22 @@ def _clients(connection: Connection) -> Clients:
 
 
 def _session(connection: Connection) -> boto3.Session:
+    session = _configured(connection)
     if connection.is_sandbox:
-        session = _chain(None, {"config_file": NOTHING, "credentials_file": NOTHING})
         session.set_credentials(connection.access_key, connection.secret_key)
     else:
-        session = _chain(connection.profile, chosen=connection.profile_chosen)
         prompts.prepare(session, interactive=connection.interactive)
     session.set_config_variable("region", connection.region)  # for STS, where a profile assumes a role
     if connection.role_arn:
         session = _with_role(session, connection)
     return boto3.Session(botocore_session=session, region_name=connection.region)
+
+
+def _configured(connection: Connection) -> Session:
+    """Return a session with the configuration of the connection, such as its certificates, and no credentials yet."""
+    if connection.is_sandbox:
+        return _chain(None, {"config_file": NOTHING, "credentials_file": NOTHING})
+    return _chain(connection.profile, chosen=connection.profile_chosen)
 
 
 def _with_role(source: Session, connection: Connection) -> Session:
@@ -393,7 +399,7 @@ def _with_role(source: Session, connection: Connection) -> Session:
             **keys,
         )
 
-    session = _chain(None, {"config_file": NOTHING, "credentials_file": NOTHING})
+    session = _configured(connection)
     provider = RoleProvider(source, client, connection.role_arn, connection.external_id)
     session.register_component("credential_provider", CredentialResolver(providers=[provider]))
     return session

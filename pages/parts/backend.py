@@ -63,7 +63,9 @@ def settings() -> Settings:
 
 def journal() -> Journal:
     """Return the journal of this session's account, which records changes before they start. Raises CoreError."""
-    return journal_in(settings().journal_dir_of(chosen().choice), "the dashboard")
+    choice = account.choice()
+    choice = choice if choice == AccountChoice() else chosen().choice  # the default one needs no connection
+    return journal_in(settings().journal_dir_of(choice), "the dashboard")
 
 
 def connection() -> Connection:
