@@ -137,7 +137,9 @@ def _numbers(connection: Connection, now: Now, prices: PriceTable) -> None:
     caller = cached.caller(connection)
     if isinstance(caller, Caller):
         st.caption(messages.plain(f"{caller.account} · {caller.arn.rpartition(':')[2]}"))
-    for error in now.failures:
+    # One cause, such as a role that cannot be assumed, makes every read fail: it is shown once.
+    causes = {(type(error), error.why, error.todo): error for error in reversed(now.failures)}
+    for error in causes.values():
         st.error(messages.card(error), icon=":material/error:")
     for pending in now.waiting:
         messages.waiting_line(pending)
