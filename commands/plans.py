@@ -101,7 +101,7 @@ def execute_plan(
         if journal is not None and any(entry.plan == begun for entry in journal.unfinished()):
             say(
                 "Some steps are done. To finish the change or clean up: "
-                f"segdeck endpoints unfinished{account_options()}"
+                "segdeck endpoints unfinished" + account_options()
             )
         raise
     for sentence in outcome.kept:
