@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -30,9 +29,8 @@ from commands.common import (
     write,
 )
 from commands.memory import limit_memory, memory_column
-from commands.plans import DryRun, Yes, confirmed
+from commands.plans import DryRun, Yes, confirmed, datasets_dir
 from core.errors import SettingsError
-from core.settings import Settings
 from core.text import plural
 
 if TYPE_CHECKING:
@@ -225,7 +223,7 @@ def list_datasets(*, as_json: AsJson = False, debug: Debug = False) -> None:
     with reporting(debug):
         from core.datasets.history import read_history
 
-        history = read_history(Settings.from_environ(os.environ).datasets_dir)
+        history = read_history(datasets_dir())
         uploaded = any(record.uris for record in history.records)
         jobs, notes = _training_jobs() if uploaded else ((), ())
         for note in (*history.notes, *notes):
@@ -358,7 +356,7 @@ def _remember(report: LayoutReport, source: Dataset | None, upload: UploadOrder 
     if upload is not None:
         record = replace(record, uploads=(UploadRecord(upload.uri, now, upload.files, upload.size),))
     try:
-        remember(Settings.from_environ(os.environ).datasets_dir, record)
+        remember(datasets_dir(), record)
     except InputError as error:
         say(f"Note: {error}")
 

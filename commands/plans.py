@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -135,3 +136,10 @@ def journal(*, sandbox: bool = False) -> Journal:
         return journal_in(replace(settings, mode="sandbox").journal_dir, "the command line")
     home = None if settings.mode == "aws" else sandbox_home()
     return journal_in(settings.journal_dir_of(chosen_account(home).choice), "the command line")
+
+
+def datasets_dir() -> Path:
+    """Return the folder of the list of datasets of the account that the options choose. Raises SettingsError."""
+    settings = Settings.from_environ(os.environ)
+    home = None if settings.mode == "aws" else sandbox_home()
+    return settings.datasets_dir_of(chosen_account(home).choice)

@@ -133,7 +133,7 @@ class Settings:
         return self.state_dir / re.sub(r"[^\w.-]+", "_", "-".join(filter(None, parts)))
 
     def datasets_dir_of(self, choice: AccountChoice) -> Path:
-        """Return the folder of the list of datasets, one per account and region like the journal: it has S3 prefixes."""
+        """Return the folder of the list of datasets, which has S3 prefixes: one per account and region."""
         return self.state_dir / "datasets" / self.journal_dir_of(choice).relative_to(self.state_dir)
 
     def journal_dir_of(self, choice: AccountChoice) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 
 from core.accounts import AccountChoice
@@ -63,9 +64,18 @@ def settings() -> Settings:
 
 def journal() -> Journal:
     """Return the journal of this session's account, which records changes before they start. Raises CoreError."""
+    return journal_in(settings().journal_dir_of(_choice()), "the dashboard")
+
+
+def datasets_dir() -> Path:
+    """Return the folder of the list of datasets of this session's account. Raises CoreError."""
+    return settings().datasets_dir_of(_choice())
+
+
+def _choice() -> AccountChoice:
+    """Return the account and region of this session. Raises CoreError."""
     choice = account.choice()
-    choice = choice if choice == AccountChoice() else chosen().choice  # the default one needs no connection
-    return journal_in(settings().journal_dir_of(choice), "the dashboard")
+    return choice if choice == AccountChoice() else chosen().choice  # the default one needs no connection
 
 
 def connection() -> Connection:

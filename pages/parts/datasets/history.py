@@ -32,7 +32,7 @@ MAX_JOBS = 20
 
 def show(connection: Connection) -> None:
     """Draw the table; below it, what can be done with the selected dataset."""
-    folder = backend.settings().datasets_dir
+    folder = backend.datasets_dir()
     history = read_history(folder)
     for note in history.notes:
         st.warning(messages.plain(note), icon=":material/info:")

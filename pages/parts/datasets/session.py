@@ -101,7 +101,7 @@ class DatasetSession:
         """Execute the plan of an upload."""
 
         checked = self.check.result if self.check is not None else None
-        folder = backend.settings().datasets_dir
+        folder = backend.datasets_dir()
 
         def work(on_count: OnCount) -> dict[str, Any]:
             outcome = execute(
@@ -139,7 +139,7 @@ def current() -> DatasetSession:
 
 def _listed(title: str, work: Callable[[OnCount], CheckedDataset]) -> BackgroundTask[CheckedDataset]:
     """Start a validation that adds the dataset to the list of datasets."""
-    folder = backend.settings().datasets_dir
+    folder = backend.datasets_dir()
 
     def then_listed(on_count: OnCount) -> CheckedDataset:
         checked = work(on_count)
