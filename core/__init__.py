@@ -12,6 +12,7 @@ imaging      Decode images and masks, and compute scores: arrays.
 inference    Segment images: invoke, decode, export.
 plans        Describe changes to AWS as values, and keep their journal.
 render       Draw overlays, masks, legends and the figure for a report.
+runs         Store segmentations and evaluations with their responses, so that nothing is paid twice.
 training     Describe training jobs: hyperparameters, pre-flight checks, curves, diagnosis.
 wire         Decode the algorithm's responses: RecordIO, protobuf, PNG. Bytes in, arrays out.
 

@@ -24,6 +24,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 MB = 1_000_000
 MAX_UPLOAD_MB = 25
 MOST_UPLOAD_MB = 1024
+RESULTS_MB, MOST_RESULTS_MB = 2000, 10_000_000
 LEAST_IMAGE_MEMORY_MB, MOST_IMAGE_MEMORY_MB = 64, 1_000_000
 AWS_SECONDS, MOST_AWS_SECONDS = 45, 600
 
@@ -51,9 +52,15 @@ VARIABLES = (
     Variable("SEGDECK_SANDBOX_DIR", "The sandbox's folder: buckets, endpoints and logs.", ".sandbox"),
     Variable(
         "SEGDECK_STATE_DIR",
-        "Segdeck's own folder: changes in progress, uploaded models, the list of datasets, and predictions for the "
-        "20 most recently evaluated endpoints or endpoint pairs.",
+        "Segdeck's own folder: changes in progress, uploaded models, the list of datasets, runs with their images and "
+        "responses, and predictions for the 20 most recently evaluated endpoints or endpoint pairs.",
         ".segdeck",
+    ),
+    Variable(
+        "SEGDECK_RESULTS_MB",
+        "Disk space for runs, in megabytes: their images, responses and scores. Above it, the oldest probabilities "
+        "are removed first, then the oldest runs. `0` stores no runs.",
+        str(RESULTS_MB),
     ),
     Variable(
         "SEGDECK_MAX_UPLOAD_MB",
@@ -108,6 +115,7 @@ class Settings:
     sandbox_dir:      absolute; need not exist.
     state_dir:        absolute; need not exist; holds the journal of changes.
     max_upload_bytes: the largest image that can be uploaded.
+    results_bytes:    for stored runs; 0: none are stored.
     image_memory_bytes: for decoded images per process.
     aws_seconds:      time limit for one AWS call, retries included.
     accounts:         roles to assume that a user can choose.
@@ -120,6 +128,7 @@ class Settings:
     sandbox_dir: Path = PROJECT / ".sandbox"
     state_dir: Path = PROJECT / ".segdeck"
     max_upload_bytes: int = MAX_UPLOAD_MB * MB
+    results_bytes: int = RESULTS_MB * MB
     image_memory_bytes: int = LIMIT
     aws_seconds: int = AWS_SECONDS
     accounts: tuple[AccountRole, ...] = ()
@@ -135,6 +144,10 @@ class Settings:
     def datasets_dir_of(self, choice: AccountChoice) -> Path:
         """Return the folder of the list of datasets, which has S3 prefixes: one per account and region."""
         return self.state_dir / "datasets" / self.journal_dir_of(choice).relative_to(self.state_dir)
+
+    def runs_dir_of(self, choice: AccountChoice) -> Path:
+        """Return the folder of the stored runs of a chosen account and region."""
+        return self.journal_dir_of(choice) / "runs"
 
     def journal_dir_of(self, choice: AccountChoice) -> Path:
         """Return the folder of the change journal of a chosen account and region."""
@@ -158,6 +171,7 @@ class Settings:
             sandbox_dir=_folder(values["SEGDECK_SANDBOX_DIR"] or ".sandbox"),
             state_dir=_folder(values["SEGDECK_STATE_DIR"] or ".segdeck"),
             max_upload_bytes=MB * _whole(values, "SEGDECK_MAX_UPLOAD_MB", MAX_UPLOAD_MB, 1, MOST_UPLOAD_MB),
+            results_bytes=MB * _whole(values, "SEGDECK_RESULTS_MB", RESULTS_MB, 0, MOST_RESULTS_MB),
             image_memory_bytes=MB
             * _whole(
                 values, "SEGDECK_IMAGE_MEMORY_MB", LIMIT // MB, LEAST_IMAGE_MEMORY_MB, MOST_IMAGE_MEMORY_MB

@@ -13,7 +13,7 @@ from core.evaluation.pairs import LabeledImage
 from core.evaluation.report import class_rows, confusion_rows, image_rows, to_json
 from core.evaluation.results import Evaluation
 from core.evaluation.samples import EvaluationSample, read_sample
-from core.evaluation.store import FILES, ImageScore, PredictionStore
+from core.evaluation.store import FILES, ImageScore, PredictedMasks, PredictionStore
 from core.inference.export import write_new
 
 
@@ -44,7 +44,7 @@ def write_all(
 
 
 def worst_samples(
-    of: Evaluation, pairs: Sequence[LabeledImage], store: PredictionStore, most: int = WORST
+    of: Evaluation, pairs: Sequence[LabeledImage], store: PredictedMasks, most: int = WORST
 ) -> list[EvaluationSample]:
     """Return the worst images of the first endpoint, with the predictions of all; those without files are skipped."""
     by_name = {pair.name: pair for pair in pairs}

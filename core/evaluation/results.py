@@ -164,14 +164,14 @@ def score_outcomes(
     rows = [[outcome.scores[index] for outcome in whole] for index in range(len(task.endpoints))]
     named = task.classes or Classes.numbered(max(1, 1 + max(score.highest for row in rows for score in row)))
     results = tuple(
-        _endpoint_scores(endpoint.name, row, len(named))
+        endpoint_scores(endpoint.name, row, len(named))
         for endpoint, row in zip(task.endpoints, rows, strict=True)
     )
     notes += [note for result in results if (note := _outside(result))]
     return Evaluation(named, results, failures, tuple(notes), jobs)
 
 
-def _endpoint_scores(endpoint: str, rows: Sequence[ImageScore], classes: int) -> EndpointScores:
+def endpoint_scores(endpoint: str, rows: Sequence[ImageScore], classes: int) -> EndpointScores:
     """Return the scores of one endpoint. Adds one confusion matrix at a time: with 254 classes each takes 0.5 MB."""
     total, band = ConfusionMatrix.zeros(classes), ConfusionMatrix.zeros(classes)
     images, ious = [], []

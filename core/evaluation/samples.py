@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.evaluation.pairs import LabeledImage
 from core.evaluation.run import opened_pair
-from core.evaluation.store import ImageScore, PredictionStore
+from core.evaluation.store import ImageScore, PredictedMasks
 from core.imaging.image import fitted_size, resize_labels
 
 
@@ -36,7 +36,7 @@ class EvaluationSample:
 
 
 def read_sample(
-    pair: LabeledImage, scores: tuple[ImageScore, ...], store: PredictionStore, longest: int
+    pair: LabeledImage, scores: tuple[ImageScore, ...], store: PredictedMasks, longest: int
 ) -> EvaluationSample:
     """Read an evaluated image, resized to at most `longest` pixels per side, since whole images would take gigabytes.
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +122,13 @@ class ImageScore:
         ):
             raise ValueError("a value has another type than an evaluation writes")
         return score
+
+
+class PredictedMasks(Protocol):
+    """Predicted masks by cache key: a `PredictionStore`, or those of a stored run."""
+
+    def predicted(self, key: str) -> NDArray[np.uint8]:
+        """Return the predicted mask, (H, W) uint8 class ids. Raises InputError where it no longer exists."""
 
 
 class PredictionStore:

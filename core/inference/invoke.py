@@ -63,6 +63,7 @@ class Inference:
     accept:           the content type that was requested.
     endpoint_seconds: from the first request to the last byte, including a rejected request.
     decode_seconds:   from bytes to labels.
+    cached:           whether the response is an earlier one to the same request: the endpoint was not invoked.
     """
 
     segmentation: Segmentation
@@ -72,6 +73,7 @@ class Inference:
     accept: str
     endpoint_seconds: float
     decode_seconds: float
+    cached: bool = False
 
 
 def unreported(stage: Stage) -> None:
@@ -103,14 +105,39 @@ def segment(
     answer, accept = _invoke(image, invoke, _accepts(want, accepts.get(endpoint)))
     answered = clock()
     on_stage("decoding")
-    size = decoded_bytes(answer.body, answer.content_type)
-    with PIXELS.share(max(size, 6 * image.height * image.width), f"The response of {endpoint}"):
-        unscaled = _named(decode(answer.body, answer.content_type, classes=classes), classes)
-        segmentation = _at_size(unscaled, image)
+    segmentation = _decoded(answer, image, endpoint, classes)
     decoded = clock()
     if want == "probabilities":
         accepts[endpoint] = accept
     return Inference(segmentation, answer, image, endpoint, accept, answered - started, decoded - answered)
+
+
+def reopen(
+    image: EncodedImage,
+    answer: EndpointResponse,
+    *,
+    endpoint: str,
+    accept: str,
+    classes: Classes | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    on_stage: OnStage = unreported,
+) -> Inference:
+    """Decode a cached response to this image, without invoking the endpoint. Raises DecodeError."""
+    started = clock()
+    on_stage("decoding")
+    segmentation = _decoded(answer, image, endpoint, classes)
+    return Inference(
+        segmentation, answer, image, endpoint, accept, answer.seconds, clock() - started, cached=True
+    )
+
+
+def _decoded(
+    answer: EndpointResponse, image: EncodedImage, endpoint: str, classes: Classes | None
+) -> Segmentation:
+    """Decode a response at the size of the image that was sent."""
+    size = decoded_bytes(answer.body, answer.content_type)
+    with PIXELS.share(max(size, 6 * image.height * image.width), f"The response of {endpoint}"):
+        return _at_size(_named(decode(answer.body, answer.content_type, classes=classes), classes), image)
 
 
 def _accepts(want: Want, known: str | None) -> tuple[str, ...]:
