@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from commands import batch, datasets, doctor, endpoints, evaluate, jobs, serve
+from commands import batch, datasets, doctor, endpoints, evaluate, jobs, runs, serve
 from commands.account import account_choice, chosen_account
 from commands.common import (
     FAILED,
@@ -58,6 +58,7 @@ app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(batch.batch, name="batch")
 app.add_typer(datasets.dataset, name="dataset")
 app.add_typer(datasets.dataset, name="datasets", hidden=True)  # plural like the other groups
+app.add_typer(runs.runs, name="runs")
 
 Palette = Literal["model", "voc", "jet", "safe"]
 

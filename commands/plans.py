@@ -45,14 +45,20 @@ def confirmed(plan: Plan | Conversion, *, yes: bool, dry_run: bool, as_json: boo
         say("Dry run: nothing was changed.")
         return False
     say_block(plan)
-    if not yes:
-        if not sys.stdin.isatty():
-            raise InputError(
-                "Cannot prompt for confirmation: stdin is not a terminal.",
-                todo="Add --yes to confirm in advance.",
-            )
-        _prompt()
+    confirm(yes=yes)
     return True
+
+
+def confirm(*, yes: bool) -> None:
+    """Ask for confirmation unless `yes` is set. Raises Exit if the user declines, InputError without a terminal."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(
+            "Cannot prompt for confirmation: stdin is not a terminal.",
+            todo="Add --yes to confirm in advance.",
+        )
+    _prompt()
 
 
 def _prompt() -> None:
