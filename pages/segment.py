@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import streamlit as st
 
 from core.aws.connection import Connection
 from core.evaluation.pairs import InputFile
 from core.inference.export import unique_stems
-from pages.parts import backend, endpoint_picker, messages
+from core.runs.responses import model_identity
+from core.runs.run import Run, new_id
+from core.runs.store import RunStore
+from pages.parts import backend, endpoint_picker, formatting, links, messages, run_store
 from pages.parts.endpoint_picker import EndpointChoice
-from pages.parts.segment import progress, results, slots, uploads
-from pages.parts.segment.run import InferenceTask, InputImage, SegmentRequest, queue
+from pages.parts.run_store import RUN
+from pages.parts.segment import files, progress, recording, restore, results, slots, uploads
+from pages.parts.segment.cache import ResponseSource
+from pages.parts.segment.images import InputImage
+from pages.parts.segment.recording import RunRecord
+from pages.parts.segment.restore import Restored
+from pages.parts.segment.run import InferenceTask, SegmentRequest, queue
 
 
 def main() -> None:
     """Draw the page: the drop zone before anything is read from AWS, so that no error can empty it."""
     connection = backend.connection()
+    store = run_store.store()
     title, choices = st.container(horizontal=True, vertical_alignment="center"), st.container()
     title.title("Segment images", width="stretch")
+    restore.from_link(store)
+    if store is not None:
+        files.read_from(store)
     uploaded = uploads.from_files(backend.settings())
     images = list(uploaded.images)
     more, camera, below = (
@@ -41,30 +54,95 @@ def main() -> None:
             endpoint_picker.introduce(choice.endpoint)
     with more if slots.has_images() else below:
         images += uploads.from_examples(connection, choice.endpoint)
-    images += uploads.from_camera(more, camera)
+    uploads.from_camera(more, camera)
+    images += [image for image in files.kept() if image not in images and image.id not in uploaded.others]
     by_id = {
         image.id: image for image in reversed(images)
     }  # of two with the same content, the first one's name
     images = [by_id[key] for key in dict.fromkeys(image.id for image in images)]
     slots.show_newest([image.id for image in images])
-    if choice.pending is not None and images:
+    if not images:
+        RUN.set("")
+        restore.forget()
+    elif choice.pending is not None:
         messages.waiting(choice.pending)
-    elif inferences := _submit(connection, choice, images):
-        _show(inferences, uploaded.ground_truth)
+    else:
+        _segment(connection, choice, images, uploaded.ground_truth, store)
 
 
-def _submit(connection: Connection, choice: EndpointChoice, images: list[InputImage]) -> list[InferenceTask]:
+def _segment(
+    connection: Connection,
+    choice: EndpointChoice,
+    images: list[InputImage],
+    ground_truth: Mapping[str, InputFile],
+    store: RunStore | None,
+) -> None:
+    """Segment what is not segmented yet, show it, and keep the run of these images."""
+    restored = restore.restored_for((choice.endpoint.name, choice.want, choice.fit))
+    inferences = _submit(connection, choice, images, store, restored)
+    _show(inferences, ground_truth)
+    if store is not None:
+        record = _record(store, connection, choice, inferences[0].request, restored)
+        record.follow(
+            inferences, ground_truth, lambda run: replace(run, id=new_id(), started_at=formatting.now())
+        )
+        RUN.set(record.run.id)
+        _footer(record.run.id)
+
+
+def _submit(
+    connection: Connection,
+    choice: EndpointChoice,
+    images: list[InputImage],
+    store: RunStore | None,
+    restored: Restored | None,
+) -> list[InferenceTask]:
     """Return the task of each image; a new one is started where there is none."""
+    location = run_store.location_id(backend.settings(), connection)
+    model = None if store is None else model_identity(choice.endpoint, location)
+    source = None
+    if store is not None and model is not None:
+        source = ResponseSource(store, run_store.recorder(), model, connection)
     inferences = [
         queue().submit(
             image,
-            SegmentRequest(image.id, connection, choice.endpoint.name, choice.want, choice.fit),
+            SegmentRequest(image.id, connection, choice.endpoint.name, choice.want, choice.fit, model),
             choice.endpoint.classes,
+            source=source,
+            may_invoke=restored is None or image.id not in restored.ids,
         )
         for image in images
     ]
     queue().keep_only(inferences)
     return inferences
+
+
+def _record(
+    store: RunStore,
+    connection: Connection,
+    choice: EndpointChoice,
+    request: SegmentRequest,
+    restored: Restored | None,
+) -> RunRecord:
+    """Return the run that these requests belong to."""
+
+    def make() -> RunRecord:
+        run = Run(
+            id=new_id(),
+            kind="segmentation",
+            started_at=formatting.now(),
+            user=run_store.user(connection),
+            location=run_store.location_name(connection),
+            endpoints=(recording.endpoint_of(request, choice.endpoint.job),),
+            want=choice.want,
+            fit=choice.fit,
+            classes=choice.endpoint.classes,
+        )
+        if restored is None:
+            return RunRecord(store, run_store.recorder(), run)
+        return RunRecord(store, run_store.recorder(), replace(run, id=restored.run.id), opened=restored.ids)
+
+    return recording.record_for(request, make)
 
 
 def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, InputFile]) -> None:
@@ -77,6 +155,26 @@ def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, InputFile]
     results.download_all(inferences, stems)
     with lines:
         progress.show(inferences, queue())
+
+
+def _footer(run_id: str) -> None:
+    """Draw where these results are stored, and how to start with other images."""
+    run_store.show_problem()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.page_link(
+            links.RUNS,
+            label="Stored as a run",
+            icon=":material/history:",
+            query_params={RUN.name: run_id},
+            help="Open it at an address of its own, which you can send to a colleague. Opening it costs nothing.",
+        )
+        st.button("Remove all images", icon=":material/close:", type="tertiary", on_click=_clear)
+
+
+def _clear() -> None:
+    slots.clear()
+    restore.forget()
+    RUN.set("")  # else the next run of the page would bring the images back from the address
 
 
 main()

@@ -34,11 +34,19 @@ OPEN = Slot[OpenDialog]("dialog")
 def show(title: str, body: Callable[[], None], *, icon: str | None = None) -> None:
     """Open a dialog. It stays open until it is dismissed, `close` is called, or another page is shown."""
 
+    ask(title, body, icon=icon)
+    if (dialog := OPEN.get()) is not None:
+        dialog.drawn = True
+        dialog.draw()
+
+
+def ask(title: str, body: Callable[[], None], *, icon: str | None = None) -> None:
+    """Open a dialog as `show` does, from a callback: it is drawn at the end of the page's next run."""
+
     def draw() -> None:
         st.dialog(title, width="medium", icon=icon, on_dismiss=OPEN.clear)(body)()
 
-    OPEN.set(OpenDialog(draw))
-    draw()
+    OPEN.set(OpenDialog(draw, drawn=False))
 
 
 def close() -> None:

@@ -91,6 +91,11 @@ def choose(
     )
 
 
+def size_label(fit: tuple[int, int] | None) -> str:
+    """Return the label of an input size, which is its value in the URL."""
+    return INPUT_SIZES["own" if fit is None else "fit"]
+
+
 def _endpoints(connection: Connection) -> tuple[Endpoint, ...]:
     """Return all endpoints; draw why the list is not read as usual."""
     listed = cached.endpoints(connection)

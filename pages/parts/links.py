@@ -24,6 +24,7 @@ ENDPOINTS = PAGES / "endpoints.py"
 ENDPOINT = PAGES / "endpoint.py"
 DEPLOY = PAGES / "deploy.py"
 SEGMENT = PAGES / "segment.py"
+RUNS = PAGES / "runs.py"
 
 
 def open_page(page: Path, query_params: Mapping[str, str | list[str]]) -> NoReturn:

@@ -18,7 +18,8 @@ from core.imaging.image import FIT
 from pages.parts import cached, messages
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.segment import progress, results
-from pages.parts.segment.run import InputImage, SegmentationQueue, SegmentRequest
+from pages.parts.segment.images import InputImage
+from pages.parts.segment.run import SegmentationQueue, SegmentRequest
 from pages.parts.shared_cache import PendingError
 from pages.parts.state import Slot
 
@@ -61,7 +62,7 @@ def _segment(image: InputImage, request: SegmentRequest, classes: Classes | None
     # No raw responses are kept: only the Segment page exports them.
     tasks = QUEUE.setdefault(partial(SegmentationQueue, kept_bytes=0))
     task = tasks.submit(image, request, classes)
-    tasks.keep_only([task], keep_failed=True)
+    tasks.keep_only([task])
     progress.show([task], tasks)
     results.show_image(task)
     if task.result is not None:

@@ -42,6 +42,13 @@ SECTIONS = {
             url_path="evaluate",
             help="Evaluate endpoints on labeled images.",
         ),
+        st.Page(
+            links.RUNS,
+            title="Runs",
+            icon=":material/history:",
+            url_path="runs",
+            help="Results of segmentations and evaluations, to open again, to share, or to run again.",
+        ),
     ],
     "Train": [
         st.Page(

@@ -23,6 +23,14 @@ SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
 OpenPage = Callable[..., AppTest]
 
 
+@pytest.fixture(autouse=True)
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The dashboard's own folder, empty: no test sees the runs and cached responses of another."""
+    folder = tmp_path / "own-state"
+    monkeypatch.setenv("SEGDECK_STATE_DIR", str(folder))
+    return folder
+
+
 @pytest.fixture
 def open_page(aws_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> OpenPage:
     """open_page(page="segment", environ={...}, **query) -> the page after its first run."""

@@ -10,14 +10,14 @@ import pytest
 
 from core.aws.connection import Connection
 from core.imaging.pixel_budget import PIXELS
+from core.runs.responses import content_id
+from pages.parts.segment.images import InputImage
 from pages.parts.segment.run import (
     AT_ONCE,
     InferenceTask,
-    InputImage,
     ResponseBudget,
     SegmentationQueue,
     SegmentRequest,
-    digest,
 )
 
 
@@ -32,7 +32,7 @@ def submit(aws_environ: dict[str, str], coast: str):
     )
 
     def start(queue: SegmentationQueue, data: bytes, name: str = "a.jpg") -> InferenceTask:
-        image = InputImage(digest(data), name, lambda: data)
+        image = InputImage(content_id(data), name, lambda: data)
         request = SegmentRequest(image.id, connection, coast, "probabilities", (800, 600))
         return queue.submit(image, request, None)
 
@@ -105,15 +105,16 @@ def test_a_retry_sends_the_image_again(submit, jpeg):
     finished(again)
 
 
-@pytest.mark.parametrize("keep_failed", [False, True])
-def test_a_failed_image_is_kept_on_request(submit, keep_failed):
-    """An image that failed and was removed is sent again once it is back, unless failed images are kept."""
+def test_a_failed_image_is_not_forgotten(submit):
+    """An image that failed and left the page is not sent again when it comes back, until somebody tries again."""
     queue = SegmentationQueue()
     finished(task := submit(queue, b"not an image"))
     assert task.error is not None
-    queue.keep_only([], keep_failed=keep_failed)
+    queue.keep_only([])
+    assert submit(queue, b"not an image") is task
+    queue.retry([task])
     again = submit(queue, b"not an image")
-    assert (again is task) == keep_failed
+    assert again is not task
     finished(again)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -14,7 +14,7 @@ from core.escaping import terminal
 from core.evaluation.pairs import LabeledImage
 from core.evaluation.results import EndpointScores, Evaluation, ImageMeasures, confused_images
 from core.evaluation.run import opened_pair
-from core.evaluation.store import ImageScore, PredictionStore
+from core.evaluation.store import ImageScore, PredictedMasks
 from core.imaging.classes import IGNORE, Classes
 from core.imaging.image import resize_labels, shrunk
 from core.render.difference import DIFFERENCE, difference
@@ -22,7 +22,6 @@ from core.render.overlay import overlay_image
 from core.text import plural
 from pages.parts import cached, messages, state
 from pages.parts.evaluate import slots
-from pages.parts.evaluate.run import BackgroundEvaluation
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.viewer.mask_frame import KINDS, Kind, mask_frame
 from pages.parts.viewer.viewer import viewer
@@ -47,20 +46,20 @@ def choose_endpoint(evaluation: Evaluation) -> EndpointScores:
     return evaluation.endpoints[names.index(name) if name in names else 0]
 
 
-def show(run: BackgroundEvaluation, evaluation: Evaluation) -> None:
+def show(labeled: Sequence[LabeledImage], masks: PredictedMasks, evaluation: Evaluation) -> None:
     """Draw the gallery, and the image that is selected in it."""
-    pairs = {pair.name: pair for pair in run.task.pairs}
+    pairs = {pair.name: pair for pair in labeled}
     images, notes = _selected(_chosen_endpoint(evaluation), evaluation.classes)
     if not images:
         return
     shown = images[: TILES * slots.rows()]
-    _gallery(pairs, run.store, shown, notes)
+    _gallery(pairs, masks, shown, notes)
     if len(images) > len(shown):
         st.button(
             f"Show more of {len(images):,} images", icon=":material/expand_more:", on_click=slots.show_more
         )
     image = next((image for image in images if image.score.name == slots.image()), images[0])
-    _large(pairs[image.score.name], image, run.store, evaluation.classes)
+    _large(pairs[image.score.name], image, masks, evaluation.classes)
 
 
 def _chosen_endpoint(evaluation: Evaluation) -> EndpointScores:
@@ -102,7 +101,7 @@ def _line(image: ImageMeasures) -> str:
 
 def _gallery(
     pairs: Mapping[str, LabeledImage],
-    store: PredictionStore,
+    store: PredictedMasks,
     images: list[ImageMeasures],
     notes: Mapping[str, str],
 ) -> None:
@@ -117,7 +116,7 @@ def _gallery(
     gallery(tiles, key="evaluated", label="Evaluated images", on_pick=slots.show_image, selected=selected)
 
 
-def _thumbnail(pair: LabeledImage, score: ImageScore, store: PredictionStore) -> bytes | None:
+def _thumbnail(pair: LabeledImage, score: ImageScore, store: PredictedMasks) -> bytes | None:
     """Return the image with its errors as a small JPEG; None where a file is missing, as the large view reports."""
     try:
         return cached.evaluated_image(score.key, "thumbnail", partial(_make_thumbnail, pair, score, store))
@@ -125,7 +124,7 @@ def _thumbnail(pair: LabeledImage, score: ImageScore, store: PredictionStore) ->
         return None
 
 
-def _make_thumbnail(pair: LabeledImage, score: ImageScore, store: PredictionStore) -> bytes:
+def _make_thumbnail(pair: LabeledImage, score: ImageScore, store: PredictedMasks) -> bytes:
     with opened_pair(pair) as opened:
         thumbnail = shrunk(opened.image.pixels, cached.THUMBNAIL)
         width, height = thumbnail.size
@@ -133,7 +132,7 @@ def _make_thumbnail(pair: LabeledImage, score: ImageScore, store: PredictionStor
     return cached.thumbnail_of(overlay_image(thumbnail, errors, DIFFERENCE.table(), 0.6))
 
 
-def _large(pair: LabeledImage, image: ImageMeasures, store: PredictionStore, classes: Classes) -> None:
+def _large(pair: LabeledImage, image: ImageMeasures, store: PredictedMasks, classes: Classes) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kind = st.segmented_control(
             "View",
@@ -154,7 +153,7 @@ def _large(pair: LabeledImage, image: ImageMeasures, store: PredictionStore, cla
 
 
 def frame_of(
-    pair: LabeledImage, score: ImageScore, store: PredictionStore, classes: Classes, kind: Kind
+    pair: LabeledImage, score: ImageScore, store: PredictedMasks, classes: Classes, kind: Kind
 ) -> bytes:
     """Return the viewer's frame. Raises InputError where a file is missing."""
 

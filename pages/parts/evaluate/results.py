@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pandas as pd
 import streamlit as st
 
 from core.evaluation.files import make, worst_samples
+from core.evaluation.pairs import LabeledImage
 from core.evaluation.report import failure_rows
 from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation
-from core.evaluation.store import FILES
+from core.evaluation.store import FILES, PredictedMasks
 from core.imaging.scores import MEASURES
 from core.text import percent, plural
 from pages.parts import elements, formatting, messages
 from pages.parts.evaluate import class_table, confusion, image_view
-from pages.parts.evaluate.run import BackgroundEvaluation
 
 FIRST = ("mean_iou", "image_mean_iou", "trimap_mean_iou", "pixel_accuracy")
 """Shown large; the others are in the table of all scores."""
@@ -38,8 +38,11 @@ LABELS: Mapping[str, tuple[str, str, str]] = {
 }
 
 
-def show(run: BackgroundEvaluation, evaluation: Evaluation) -> None:
-    """Draw everything, from the overall scores down to the single image."""
+def show(pairs: Sequence[LabeledImage], masks: PredictedMasks, evaluation: Evaluation) -> None:
+    """Draw everything, from the overall scores down to the single image.
+
+    pairs: the images of the evaluation. masks: their predictions.
+    """
     names = " vs. ".join(messages.plain(scores.endpoint) for scores in evaluation.endpoints)
     st.subheader(f"{names} on {plural(evaluation.image_count, 'image')}")
     _overall(evaluation)
@@ -47,11 +50,11 @@ def show(run: BackgroundEvaluation, evaluation: Evaluation) -> None:
     if evaluation.notes:
         st.warning("\n\n".join(map(messages.plain, evaluation.notes)), icon=":material/warning:")
     _failures(evaluation)
-    _downloads(run, evaluation)
+    _downloads(pairs, masks, evaluation)
     st.subheader("Scores by class")
     class_table.show(evaluation)
     confusion.show(evaluation)
-    image_view.show(run, evaluation)
+    image_view.show(pairs, masks, evaluation)
 
 
 def _overall(evaluation: Evaluation) -> None:
@@ -111,18 +114,16 @@ def _failures(evaluation: Evaluation) -> None:
             st.caption(f"and {len(rows) - MOST_FAILURES:,} more. The JSON has all of them.")
 
 
-def _downloads(run: BackgroundEvaluation, evaluation: Evaluation) -> None:
+def _downloads(pairs: Sequence[LabeledImage], masks: PredictedMasks, evaluation: Evaluation) -> None:
     """Draw a button per file. Each file is made when its button is clicked."""
     names = "-vs-".join(scores.endpoint for scores in evaluation.endpoints)
     with st.container(horizontal=True, gap="xsmall"):
         for name, (label, icon, help_text) in LABELS.items():
             st.download_button(
-                label, partial(_file, run, evaluation, name), f"{names}-{name}", FILES[name],
+                label, partial(_file, pairs, masks, evaluation, name), f"{names}-{name}", FILES[name],
                 key=f"get-{name}", icon=icon, help=help_text, on_click="ignore",
             )  # fmt: skip
 
 
-def _file(run: BackgroundEvaluation, evaluation: Evaluation, name: str) -> bytes:
-    return make(
-        evaluation, name, lambda: worst_samples(evaluation, run.task.pairs, run.store), formatting.now()
-    )
+def _file(pairs: Sequence[LabeledImage], masks: PredictedMasks, evaluation: Evaluation, name: str) -> bytes:
+    return make(evaluation, name, lambda: worst_samples(evaluation, pairs, masks), formatting.now())

@@ -33,12 +33,14 @@ class BackgroundEvaluation(BackgroundTask[Evaluation]):
     """One evaluation. Its title is that of the dataset; stopped, it scores the images that are done.
 
     zipped: keeps the files of an uploaded ZIP until this is gone.
+    run_id: of the run that it is stored as; empty if runs are not stored.
     """
 
     task: EvaluationTask
     store: PredictionStore
     zipped: ExtractedZip | None = None
     outcomes: list[ImageOutcome] = field(default_factory=list)
+    run_id: str = ""
 
     @property
     def cached(self) -> int:
@@ -72,17 +74,16 @@ def delete_predictions() -> None:
         evaluation.store.clear()
 
 
-def start(
-    task: EvaluationTask,
-    store: PredictionStore,
-    title: str,
-    job_scores: JobScores,
-    zipped: ExtractedZip | None = None,
+def prepared(
+    task: EvaluationTask, store: PredictionStore, title: str, zipped: ExtractedZip | None = None
 ) -> BackgroundEvaluation:
+    """Return the evaluation, not started yet."""
+    return BackgroundEvaluation(title, task, store, zipped, total=len(task.pairs))
+
+
+def start(evaluation: BackgroundEvaluation, job_scores: JobScores) -> None:
     """Start the evaluation; `job_scores` is called in the background too."""
-    evaluation = BackgroundEvaluation(title, task, store, zipped, total=len(task.pairs))
     evaluation.begin(partial(_evaluate, evaluation, job_scores))
-    return evaluation
 
 
 def store_for(settings: Settings, connection: Connection, names: Iterable[str]) -> PredictionStore:

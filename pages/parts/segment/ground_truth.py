@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +26,10 @@ from core.imaging.image import (
 )
 from core.imaging.scores import Scores, confusion_matrix, scores, trimap_ground_truth
 from core.render.difference import difference
+from core.runs.responses import content_id
 from core.text import percent
 from pages.parts import cached, messages
-from pages.parts.segment.run import InferenceTask, SegmentResult, digest
+from pages.parts.segment.run import InferenceTask, SegmentResult
 from pages.parts.viewer.mask_frame import KINDS, Kind, mask_frame
 
 VIEW = "truth_shown"
@@ -82,8 +84,17 @@ def iou_by_class(task: InferenceTask, result: SegmentResult, mask: InputFile) ->
         return None
 
 
+def mean_iou(task: InferenceTask, result: SegmentResult, mask: InputFile) -> float | None:
+    """Return the mean IoU of an image; None where the mask cannot be used, or has no labeled pixel."""
+    try:
+        value = _scores(task, result, mask).scores.mean_iou
+    except CoreError:
+        return None
+    return None if math.isnan(value) else value
+
+
 def _key(task: InferenceTask, mask: InputFile) -> str:
-    return f"{task.request!r} {digest(mask.read())}"
+    return f"{task.request!r} {content_id(mask.read())}"
 
 
 def _scores(task: InferenceTask, result: SegmentResult, mask: InputFile) -> GroundTruthScores:

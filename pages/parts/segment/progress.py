@@ -24,8 +24,11 @@ ICONS = {
 }
 
 
-def show(inferences: Sequence[InferenceTask], queue: SegmentationQueue) -> None:
-    """Draw a line per image and the errors; run the page again whenever an image is over. queue: the images' own."""
+def show(inferences: Sequence[InferenceTask], queue: SegmentationQueue | None) -> None:
+    """Draw a line per image and the errors; run the page again whenever an image is over.
+
+    queue: the images' own, to try failed ones again; None: they cannot be tried again here.
+    """
     pending = any(not inference.over for inference in inferences)
     if pending or len(inferences) > 1:  # of a single image, the page shows the rest
         update = st.fragment(_update, run_every=TICK if pending else None)
@@ -81,12 +84,14 @@ def _reason(inference: InferenceTask) -> str:
     return f"{type(inference.error).__name__} {inference.error}"
 
 
-def _failure(inferences: list[InferenceTask], queue: SegmentationQueue) -> None:
+def _failure(inferences: list[InferenceTask], queue: SegmentationQueue | None) -> None:
     """Draw why these failed, with a button that tries them again."""
     error = inferences[0].error
     assert error is not None  # noqa: S101  # for the type checker
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.error(f"{_names(inferences, error)}{messages.any_card(error)}", icon=":material/error:")
+        if queue is None:
+            return
         st.button(
             "Try again" if len(inferences) == 1 else f"Try all {len(inferences)} again",
             key=f"again-{inferences[0].image.id}",

@@ -70,8 +70,14 @@ def selected(inferences: Sequence[InferenceTask]) -> InferenceTask:
     return next((inference for inference in inferences if inference.image.id == slots.shown()), inferences[0])
 
 
-def show(inference: InferenceTask, stem: str, mask: InputFile | None = None) -> None:
-    """Draw everything about one image. mask: its ground truth, if there is one."""
+def show(
+    inference: InferenceTask, stem: str, mask: InputFile | None = None, *, offer_again: bool = True
+) -> None:
+    """Draw everything about one image.
+
+    mask:        its ground truth, if there is one.
+    offer_again: offer to run inference again where the probabilities are gone.
+    """
     if (result := show_image(inference, mask)) is None:
         return
     left, right = st.columns([3, 2], gap="medium")
@@ -80,7 +86,7 @@ def show(inference: InferenceTask, stem: str, mask: InputFile | None = None) -> 
         _areas(result.areas, None if mask is None else ground_truth.iou_by_class(inference, result, mask))
     with right:
         st.subheader("Downloads")
-        _downloads(inference, result, stem)
+        _downloads(inference, result, stem, offer_again=offer_again)
 
 
 def show_image(inference: InferenceTask, mask: InputFile | None = None) -> SegmentResult | None:
@@ -102,8 +108,9 @@ def _facts(result: SegmentResult) -> str:
     """Return how long each step took, and the size of the model's input."""
     inference = result.inference
     image = inference.image
+    cached = " (cached response, not sent again)" if inference.cached else ""
     times = (
-        f":material/timer: endpoint **{milliseconds(1000 * inference.endpoint_seconds)}** · "
+        f":material/timer: endpoint **{milliseconds(1000 * inference.endpoint_seconds)}**{cached} · "
         f"decode **{milliseconds(1000 * inference.decode_seconds)}** · "
         f"render **{milliseconds(1000 * result.render_seconds)}**"
     )
@@ -152,7 +159,7 @@ def _areas(areas: tuple[ClassArea, ...], iou: NDArray[np.float64] | None) -> Non
     elements.dataframe(painted, hide_index=True, column_config=columns, alt="Area of each class")
 
 
-def _downloads(inference: InferenceTask, result: SegmentResult, stem: str) -> None:
+def _downloads(inference: InferenceTask, result: SegmentResult, stem: str, *, offer_again: bool) -> None:
     """Draw a button per file. Each file is made when its button is clicked."""
     kinds = [kind for kind in BUTTONS if kind != "probabilities" or _has_probabilities(result)]
     with st.grid(3, min_column_width=118, gap="xsmall"):
@@ -166,15 +173,17 @@ def _downloads(inference: InferenceTask, result: SegmentResult, stem: str) -> No
         "Download all (ZIP)", partial(_zip, ((inference, stem),), tuple(kinds)), f"{stem}.zip", "application/zip",
         key="get-zip", icon=":material/folder_zip:", on_click="ignore", width="stretch",
     )  # fmt: skip
-    if not result.response_bytes:
-        st.caption("The probability maps of this image were discarded to free memory.")
-        st.button(
-            "Run inference again",
-            icon=":material/refresh:",
-            on_click=queue().retry,
-            args=([inference],),
-            help="Sends the image again, which is billed like any other call.",
-        )
+    if result.labels_only:
+        st.caption("The probability maps of this image were removed to free memory or disk space.")
+        if offer_again:
+            st.button(
+                "Run inference again",
+                icon=":material/refresh:",
+                on_click=queue().retry,
+                args=([inference],),
+                help="Reads the complete response from the disk if it is stored. Otherwise it sends the image again, "
+                "which is billed like any other call.",
+            )
 
 
 def download_all(inferences: Sequence[InferenceTask], stems: Sequence[str]) -> None:

@@ -5,14 +5,13 @@ Each image is a task with a thread of its own; a few of them run at once.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock, Semaphore
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from PIL import Image
 
@@ -25,7 +24,11 @@ from core.inference.pipeline import opened_photo, photo_labels
 from core.render.legend import ClassArea, areas
 from core.render.overlay import overlay_image
 from core.render.palette import table
+from core.runs.responses import ModelIdentity
+from core.wire.decode import PNG
 from pages.parts import cached
+from pages.parts.segment.cache import ResponseSource, not_cached, segment_once, stop_waiting
+from pages.parts.segment.images import InputImage
 from pages.parts.state import Slot
 from pages.parts.tasks import BackgroundTask
 from pages.parts.viewer.frame import build
@@ -40,31 +43,21 @@ PROCESS_BYTES = 512_000_000
 """Bytes of raw responses that all sessions keep together: thirty users may not take thirty times `KEPT_BYTES`."""
 
 SPARE = 16
-"""Finished images kept that are not on the page: a user who switches back to an endpoint sees them at once."""
+"""Finished and failed images kept that are not on the page: a user who switches back sees them at once."""
+
+ELSEWHERE = "waiting for the same request elsewhere"
+"""The stage of an image that another session or process has sent already."""
 
 ORIGINAL_SIZE_BYTES, FITTED_BYTES = 5, 1
 """Bytes per pixel next to an image while it is encoded: at its original size, or in a box, where copies are small."""
 
 
 @dataclass(frozen=True, slots=True)
-class InputImage:
-    """An image to segment.
-
-    id:   the same for the same content.
-    name: the file's, as its owner calls it.
-    read: returns the file's bytes; called in another thread.
-    """
-
-    id: str
-    name: str
-    read: Callable[[], bytes] = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
 class SegmentRequest:
     """What is requested for an image; the same request is never sent twice.
 
-    fit: the box that the image is fitted into, (width, height) in pixels; None: its original size.
+    fit:   the box that the image is fitted into, (width, height) in pixels; None: its original size.
+    model: what the endpoint serves; None if unknown, or if responses are not stored.
     """
 
     image_id: str
@@ -72,6 +65,7 @@ class SegmentRequest:
     endpoint: str
     want: Want
     fit: tuple[int, int] | None
+    model: ModelIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +91,13 @@ class SegmentResult:
         """Return how many bytes `without_probabilities` would free."""
         return len(self.inference.answer.body)
 
+    @property
+    def labels_only(self) -> bool:
+        """Return whether the endpoint sent probabilities of which only the class ids are left."""
+        answer = self.inference.answer
+        removed = self.inference.cached and answer.content_type == PNG and self.inference.accept != PNG
+        return removed or not answer.body
+
     def without_probabilities(self) -> SegmentResult:
         """Return the same with labels and confidence alone; the viewer keeps what it shows."""
         inference = self.inference
@@ -112,10 +113,20 @@ class SegmentResult:
 
 @dataclass(eq=False)
 class InferenceTask(BackgroundTask[SegmentResult]):
-    """The inference of one image. Its stages, once its turn has come, are those of `core.inference.invoke`."""
+    """The inference of one image. Its stages, once its turn has come, are those of `core.inference.invoke`.
+
+    source:       stored responses to look in before the endpoint is invoked; None: there are none.
+    may_invoke:   whether the endpoint may be invoked, which is billed.
+    complete:     whether a stored response without its probabilities is not enough.
+    response_key: of the response in the store; empty before it is known.
+    """
 
     image: InputImage
     request: SegmentRequest
+    source: ResponseSource | None = None
+    may_invoke: bool = True
+    complete: bool = False
+    response_key: str = ""
     thumbnail: bytes | None = None
 
     def set_stage(self, stage: Stage) -> None:
@@ -167,6 +178,7 @@ class SegmentationQueue:
     def __init__(self, kept_bytes: int = KEPT_BYTES, budget: ResponseBudget = RESPONSES) -> None:
         self._kept_bytes, self._budget = kept_bytes, budget
         self._tasks: dict[SegmentRequest, InferenceTask] = {}
+        self._again: set[SegmentRequest] = set()
         self._turns = Semaphore(AT_ONCE)
         budget.add(self)
 
@@ -174,35 +186,77 @@ class SegmentationQueue:
         """Return the tasks that have a result, the oldest request first."""
         return [task for task in list(self._tasks.values()) if task.result is not None]
 
-    def submit(self, image: InputImage, request: SegmentRequest, classes: Classes | None) -> InferenceTask:
-        """Return the task of this request; where there is none, start one."""
-        if (task := self._tasks.get(request)) is not None:
+    def submit(
+        self,
+        image: InputImage,
+        request: SegmentRequest,
+        classes: Classes | None,
+        *,
+        source: ResponseSource | None = None,
+        may_invoke: bool = True,
+        response_key: str = "",
+    ) -> InferenceTask:
+        """Return the task of this request; where there is none, start one.
+
+        source, may_invoke, response_key: see `InferenceTask`. With a source, a task of another session is shared.
+        """
+        again = request in self._again
+        if (task := self._tasks.get(request)) is not None and not task.future.cancelled():
             self._tasks[request] = self._tasks.pop(request)  # newest last
             return task
-        task = self._tasks[request] = InferenceTask(image.name, image, request)
+        shared = _shared_tasks() if source is not None else None
+        with _SHARING:
+            task = None if shared is None or again else shared.get(request)
+            if task is not None and _can_share(task, image, may_invoke=may_invoke):
+                self._tasks[request] = task
+                return task
+            task = self._tasks[request] = InferenceTask(
+                image.name, image, request,
+                source=source, may_invoke=may_invoke or again, complete=again, response_key=response_key,
+            )  # fmt: skip
+            if shared is not None:
+                shared[request] = task
+        self._again.discard(request)
         budget = self._budget  # the thread must not keep the queue of a session that has ended
         task.future.add_done_callback(lambda _: budget.enforce())
         task.begin(partial(_segment, task, classes, cached.accepts(request.connection)), self._turns)
         return task
 
-    def keep_only(self, tasks: Sequence[InferenceTask], *, keep_failed: bool = False) -> None:
-        """Drop all other tasks but the last few finished ones, and discard responses beyond the bound.
+    def keep_only(self, tasks: Sequence[InferenceTask]) -> None:
+        """Drop all other tasks but the last few that are over, and discard responses beyond the bound.
 
-        keep_failed: keep failed tasks too, so that submitting their request again sends nothing.
+        A failed task is kept too, so that submitting its request again sends nothing.
         """
         others = [task for task in self._tasks.values() if task not in tasks]
-        finished = [task for task in others if task.result is not None]
+        over = [task for task in others if task.over and not task.future.cancelled()]
         for task in others:
-            failed = task.error is not None and not keep_failed
-            if task.stage == "waiting" or failed or task in finished[:-SPARE]:
+            if task.stage == "waiting" or task.future.cancelled() or task in over[:-SPARE]:
                 task.stop.set()
                 del self._tasks[task.request]
         _discard_oldest(self.finished()[::-1], self._kept_bytes)
 
-    def retry(self, tasks: Sequence[InferenceTask]) -> None:
-        """Forget these, so that the next run of the page sends them again."""
+    def retry(self, tasks: Iterable[InferenceTask]) -> None:
+        """Forget these, so that the next run of the page sends them, unless their complete response is stored."""
         for task in tasks:
             self._tasks.pop(task.request, None)
+            self._again.add(task.request)
+
+
+def _can_share(task: InferenceTask, image: InputImage, *, may_invoke: bool) -> bool:
+    """Return whether a task of another session can be shown for this image. One that failed is tried again."""
+    return task.image == image and not task.future.cancelled() and (task.error is None or not may_invoke)
+
+
+_SHARING = Lock()
+"""Held while a task is looked up among those of all sessions, or added to them."""
+
+
+def _shared_tasks() -> WeakValueDictionary[SegmentRequest, InferenceTask]:
+    """Return the tasks of all sessions of this process that look in the store, while anybody uses them.
+
+    After a reload the page is a new session, and images of the old one may still be waiting or on their way.
+    """
+    return cached.singleton("inference tasks", WeakValueDictionary)
 
 
 def _discard_oldest(tasks: Sequence[InferenceTask], most_bytes: int) -> None:
@@ -224,27 +278,46 @@ def queue() -> SegmentationQueue:
     return QUEUE.setdefault(SegmentationQueue)
 
 
-def digest(data: bytes | memoryview) -> str:
-    """Return the id of a file's content."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
 def _segment(
     task: InferenceTask, classes: Classes | None, accepts: MutableMapping[str, str]
 ) -> SegmentResult:
-    request = task.request
     prepared = _prepare(task)
-    inference = segment(
-        prepared.image,
-        invoker(clients(request.connection), request.endpoint),
-        endpoint=request.endpoint,
-        accepts=accepts,
-        want=request.want,
-        classes=classes,
-        on_stage=task.set_stage,
-    )
+    inference = _inference(task, prepared.image, classes, accepts)
     task.set_stage("drawing")
     return _render(task, prepared, inference)
+
+
+def _inference(
+    task: InferenceTask, image: EncodedImage, classes: Classes | None, accepts: MutableMapping[str, str]
+) -> Inference:
+    """Return the inference from a stored response, else invoke the endpoint."""
+    request, source = task.request, task.source
+
+    def invoke() -> Inference:
+        if source is not None and not task.may_invoke:
+            raise not_cached(source)
+        return segment(
+            image,
+            invoker(clients(request.connection), request.endpoint),
+            endpoint=request.endpoint,
+            accepts=accepts,
+            want=request.want,
+            classes=classes,
+            on_stage=task.set_stage,
+        )
+
+    def on_wait() -> None:
+        task.stage = ELSEWHERE
+        stop_waiting(task.stop.is_set)
+
+    if source is None:
+        return invoke()
+    inference, task.response_key = segment_once(
+        source, image, invoke,
+        key=task.response_key, want=request.want, classes=classes, complete=task.complete,
+        on_stage=task.set_stage, on_wait=on_wait,
+    )  # fmt: skip
+    return inference
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pages.parts import state
+from pages.parts.segment import files
 from pages.parts.state import Slot
 
-UPLOADS, CAMERA, CAMERA_ON = "uploads", "camera", "camera_on"
-"""Keys of the widgets that images come in by."""
+CAMERA_ON = "camera_on"
+"""The key of the camera's switch."""
 
 _EXAMPLES: Slot[list[str]] = Slot("segment.examples")
 _SHOWN: Slot[str] = Slot("segment.shown")
 _SEEN: Slot[list[str]] = Slot("segment.seen")
-_DIGESTS: Slot[dict[str, str]] = Slot("segment.digests")
 
 
 def examples() -> list[str]:
@@ -31,9 +30,22 @@ def clear_examples() -> None:
     examples().clear()
 
 
+def remove(image_id: str) -> None:
+    """Remove an image from the page."""
+    files.remove([image_id])
+    if image_id in examples():
+        examples().remove(image_id)
+
+
+def clear() -> None:
+    """Remove all images from the page."""
+    files.clear()
+    clear_examples()
+
+
 def has_images() -> bool:
     """Return whether there is any image, as of the last run and the click since."""
-    return bool(state.chosen(UPLOADS) or state.chosen(CAMERA) or examples())
+    return bool(files.kept() or files.in_widgets() or examples())
 
 
 def show(image_id: str) -> None:
@@ -53,8 +65,3 @@ def show_newest(image_ids: list[str]) -> None:
     if new and shown() not in new:
         show(new[0])
     _SEEN.set(image_ids)
-
-
-def digests() -> dict[str, str]:
-    """Return upload id -> id of the content: a file is read once, not at every run."""
-    return _DIGESTS.setdefault(dict)

@@ -16,13 +16,12 @@ from core.imaging.suffixes import IMAGE_SUFFIXES, uploader_types
 from core.settings import Settings
 from pages.parts import cached, messages
 from pages.parts.gallery.gallery import Tile, gallery
-from pages.parts.segment import slots
-from pages.parts.segment.run import InputImage, digest
+from pages.parts.segment import files, slots
+from pages.parts.segment.images import InputImage
 from pages.parts.shared_cache import PendingError
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
-    from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 MOST_FILES = 24
 """Images at once: each is kept in memory, and its response may have 40 MB."""
@@ -30,45 +29,64 @@ MOST_FILES = 24
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """Uploaded images. ground_truth: image id -> the mask that was uploaded with it."""
+    """Uploaded images.
+
+    ground_truth: image id -> the mask that was uploaded with it.
+    others:       ids of all other files: these masks, and images beyond the limit.
+    """
 
     images: list[InputImage]
     ground_truth: dict[str, InputFile]
+    others: frozenset[str]
 
 
 def from_files(settings: Settings) -> Uploads:
-    """Draw the drop zone, without its text once there are images."""
-    files = st.file_uploader(
+    """Draw the drop zone, without its text once there are images; return all files of this session."""
+    added = st.file_uploader(
         "**Drop images here** or choose files; to paste an image, click the box and press Ctrl+V. "
         f"Up to {MOST_FILES} at a time. Add a ground-truth mask with the same name (`bay.jpg` + `bay.png`) to get "
         "IoU.",
         type=uploader_types(IMAGE_SUFFIXES),
         accept_multiple_files=True,
         max_upload_size=settings.max_upload_bytes // 1_000_000,
-        key=slots.UPLOADS,
+        key=files.uploads_key(),
+        on_change=files.drop_removed,
+        args=(files.uploads_key(),),
         label_visibility="collapsed" if slots.has_images() else "visible",
     )
-    masks = ground_truth_files([InputFile(file.name, file.getvalue) for file in files])
+    files.take(files.uploads_key(), added)
+    kept = files.kept()
+    masks = ground_truth_files([InputFile(file.name, file.read) for file in kept])
     mask_names = {mask.name for mask in masks.values()}
-    image_files = [file for file in files if file.name not in mask_names]
-    if len(image_files) > MOST_FILES:
+    images = [file for file in kept if file.name not in mask_names]
+    if len(images) > MOST_FILES:
         st.warning(
-            f"**{len(image_files)} images are too many at once.** The first {MOST_FILES} are segmented. Remove some, "
+            f"**{len(images)} images are too many at once.** The first {MOST_FILES} are segmented. Remove some, "
             "or use `segdeck segment`, which has no limit.",
             icon=":material/warning:",
         )
-    images = [_image(file) for file in image_files[:MOST_FILES]]
-    return Uploads(images, {image.id: masks[image.name] for image in images if image.name in masks})
+    images = images[:MOST_FILES]
+    ground_truth = {image.id: masks[image.name] for image in images if image.name in masks}
+    return Uploads(images, ground_truth, frozenset(file.id for file in kept if file not in images))
 
 
-def from_camera(switch: DeltaGenerator, place: DeltaGenerator) -> list[InputImage]:
-    """Draw the switch, and the camera once it is on. It keeps its place: moved, it would lose the image it shows."""
+def from_camera(switch: DeltaGenerator, place: DeltaGenerator) -> None:
+    """Draw the switch, and the camera once it is on; its image joins the files of this session.
+
+    It keeps its place: moved, it would lose the image it shows.
+    """
     if not switch.toggle("Camera", key=slots.CAMERA_ON):
-        return []
+        return
     taken = place.camera_input(
-        "Camera", key=slots.CAMERA, resolution="720p", width=400, label_visibility="collapsed"
+        "Camera",
+        key=files.CAMERA,
+        resolution="720p",
+        width=400,
+        label_visibility="collapsed",
+        on_change=files.drop_removed,
+        args=(files.CAMERA,),
     )
-    return [_image(taken)] if taken else []
+    files.take(files.CAMERA, [taken] if taken else [])
 
 
 def from_examples(connection: Connection, endpoint: EndpointInfo) -> list[InputImage]:
@@ -105,11 +123,3 @@ def _examples_box() -> DeltaGenerator:
     box = st.container(border=True)
     box.markdown("**No image handy?** Try an example.")
     return box
-
-
-def _image(file: UploadedFile) -> InputImage:
-    """Return the uploaded image. The same file uploaded twice is one image, under another name too."""
-    known = slots.digests()
-    if file.file_id not in known:
-        known[file.file_id] = digest(file.getbuffer())
-    return InputImage(known[file.file_id], file.name, file.getvalue)
