@@ -80,7 +80,7 @@ def store_for(settings: Settings) -> RunStore | None:
 
 
 def location_id(settings: Settings, connection: Connection) -> str:
-    """Return what tells this account or sandbox, and its region, apart from all others."""
+    """Return the identity of this account or sandbox and its region, for keys of cached responses."""
     where = (
         str(settings.sandbox_dir) if connection.is_sandbox else f"{connection.aws_url} {connection.profile}"
     )
