@@ -67,7 +67,9 @@ def main() -> None:
     elif choice.pending is not None:
         messages.waiting(choice.pending)
     else:
-        _segment(connection, choice, images, uploaded.ground_truth, store)
+        run_id = _segment(connection, choice, images, uploaded.ground_truth, store)
+        with more:
+            _actions(run_id)
 
 
 def _segment(
@@ -76,18 +78,20 @@ def _segment(
     images: list[InputImage],
     ground_truth: Mapping[str, InputFile],
     store: RunStore | None,
-) -> None:
-    """Segment what is not segmented yet, show it, and keep the run of these images."""
+) -> str:
+    """Segment what is not segmented yet, show it, and return the id of the run of these images; empty without one."""
     restored = restore.restored_for((choice.endpoint.name, choice.want, choice.fit))
     inferences = _submit(connection, choice, images, store, restored)
+    run_store.show_problem()
     _show(inferences, ground_truth)
-    if store is not None:
-        record = _record(store, connection, choice, inferences[0].request, restored)
-        record.follow(
-            inferences, ground_truth, lambda run: replace(run, id=new_id(), started_at=formatting.now())
-        )
-        RUN.set(record.run.id)
-        _footer(record.run.id)
+    if store is None:
+        return ""
+    record = _record(store, connection, choice, inferences[0].request, restored)
+    record.follow(
+        inferences, ground_truth, lambda run: replace(run, id=new_id(), started_at=formatting.now())
+    )
+    RUN.set(record.run.id)
+    return record.run.id
 
 
 def _submit(
@@ -157,10 +161,9 @@ def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, InputFile]
         progress.show(inferences, queue())
 
 
-def _footer(run_id: str) -> None:
-    """Draw where these results are stored, and how to start with other images."""
-    run_store.show_problem()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+def _actions(run_id: str) -> None:
+    """Draw where the results are stored, and how to start with other images."""
+    if run_id:
         st.page_link(
             links.RUNS,
             label="Stored as a run",
@@ -168,7 +171,7 @@ def _footer(run_id: str) -> None:
             query_params={RUN.name: run_id},
             help="Open it at an address of its own, which you can send to a colleague. Opening it costs nothing.",
         )
-        st.button("Remove all images", icon=":material/close:", type="tertiary", on_click=_clear)
+    st.button("Remove all images", icon=":material/close:", type="tertiary", on_click=_clear)
 
 
 def _clear() -> None:

@@ -34,8 +34,9 @@ def show(store: RunStore, run: Run, run_again: Callable[[], None]) -> None:
         st.badge(text.images(run), icon=":material/photo_library:", color="red" if run.failures else "gray")
         st.badge(formatting.moment(run.started_at), icon=":material/schedule:", color="gray")
         st.badge(
-            messages.plain(run.user) or "user unknown", icon=":material/person:", color="gray",
-            help="There is no sign-in yet: this is the AWS identity of the dashboard, or its user on this machine.",
+            messages.plain(text.user(run)) or "user unknown", icon=":material/person:", color="gray",
+            help=f"{messages.code(run.user) if run.user else 'Unknown'}: without a sign-in, this is the AWS identity "
+            "of the dashboard or, in the sandbox, its user on this machine.",
         )  # fmt: skip
         st.badge(messages.plain(run.location), icon=":material/cloud:", color="gray")
         st.badge(text.options(run), icon=":material/tune:", color="gray")

@@ -38,7 +38,7 @@ def show(store: RunStore) -> None:
     runs = _filtered(stored.runs)
     shown = f", {len(runs):,} shown" if len(runs) < len(stored.runs) else ""
     st.caption(
-        f"{plural(len(stored.runs), 'run')}{shown} · {store.size() / MEGABYTE:,.0f} of "
+        f"{plural(len(stored.runs), 'run')}{shown} · {store.size() / MEGABYTE:,.1f} of "
         f"{store.limit / MEGABYTE:,.0f} MB used. Above that, the oldest are removed."
     )
     if runs:
@@ -49,7 +49,7 @@ def show(store: RunStore) -> None:
 
 
 def _filtered(runs: Sequence[Run]) -> list[Run]:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         kind = st.pills(
             "Type", list(text.KINDS), format_func=text.KINDS.__getitem__, key=KIND, bind="query-params"
         )
@@ -126,7 +126,7 @@ def frame(runs: Sequence[Run]) -> pd.DataFrame:
             "images": [text.images(run) for run in runs],
             "miou": 100 * pd.Series(ious, dtype="float64"),
             "started": [run.started_at for run in runs],
-            "user": [run.user.rpartition("/")[2] or None for run in runs],
+            "user": [text.user(run) or None for run in runs],
         }
     )
 

@@ -38,3 +38,8 @@ def options(run: Run) -> str:
     """Return the output and the input size."""
     size = "original size" if run.fit is None else f"input fit {run.fit[0]} × {run.fit[1]}"
     return f"{'probabilities' if run.want == 'probabilities' else 'mask only'}, {size}"
+
+
+def user(run: Run) -> str:
+    """Return who started a run, without the account of an ARN: `user/ann`; empty if unknown."""
+    return run.user.rpartition(":")[2]
