@@ -38,6 +38,9 @@ WARM = ("altair", "boto3", "numpy", "pandas", "pyarrow", "PIL.Image", "streamlit
 
 LOOK_SECONDS, LONGEST_LOOK_SECONDS = 2.0, 300.0
 STOP_SECONDS = 20
+WRITE_SECONDS = 3.0
+"""Seconds that the end of the server waits for results that are being stored."""
+
 EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104  # compared, not bound
 EXIT_REFUSED = 2
 
@@ -104,7 +107,7 @@ class SandboxKeeper:
 async def lifespan(_app: st.App) -> AsyncGenerator[None]:
     """Before the first user: import slow modules, start the sandbox, print the address to open."""
     from core.datasets.temp_zip import close_all  # noqa: PLC0415  # as above
-    from pages.parts import backend, session_cleanup  # noqa: PLC0415  # as above
+    from pages.parts import backend, run_store, session_cleanup  # noqa: PLC0415  # as above
 
     _send_without_delay()
     keeper = _keeper()
@@ -127,6 +130,8 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
             yield
         finally:
             tasks.cancel_scope.cancel()
+            if not run_store.recorder().wait(WRITE_SECONDS):
+                _say("Stopped before all results of the last seconds were stored.")
             close_all()
             if keeper is not None:
                 keeper.stop()

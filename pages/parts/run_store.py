@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Event, Thread
 
 import streamlit as st
 
@@ -25,22 +26,33 @@ RUN = UrlParam("run")
 
 
 class Recorder:
-    """Writes to the store in a thread of its own, in order.
+    """Writes to the store in a thread of its own, in order. It does not keep a process that ends from ending.
 
     problem: why the last write failed; None after one that succeeded.
     """
 
     def __init__(self) -> None:
         self.problem: CoreError | None = None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="recorder")
+        self._jobs: SimpleQueue[Callable[[], object] | Event] = SimpleQueue()
+        Thread(target=self._work, daemon=True, name="recorder").start()
 
-    def submit(self, job: Callable[[], object]) -> Future[None]:
+    def submit(self, job: Callable[[], object]) -> None:
         """Run this after all that was submitted before. Any thread may call it."""
-        return self._pool.submit(self._run, job)
+        self._jobs.put(job)
 
-    def wait(self, seconds: float) -> None:
-        """Wait until all that was submitted so far is written, at most so many seconds."""
-        self._pool.submit(lambda: None).result(seconds)
+    def wait(self, seconds: float) -> bool:
+        """Wait until all that was submitted so far is written, at most so many seconds; return whether it is."""
+        written = Event()
+        self._jobs.put(written)
+        return written.wait(seconds)
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            if isinstance(job, Event):
+                job.set()
+            else:
+                self._run(job)
 
     def report(self, error: CoreError) -> None:
         """Note why something was not stored: the pages show it, until a later write succeeds."""

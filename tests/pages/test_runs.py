@@ -362,6 +362,20 @@ def test_removed_probabilities_are_sent_again_after_a_click(segment, open_page, 
     assert calls() == 2
 
 
+def test_a_link_sends_nothing_where_the_model_is_unknown(segment, open_page, run_until, faults):
+    """Where the configuration may not be read, nothing is reused; a link shows so, and still sends nothing."""
+    faults.add("delay", seconds=0, operation="InvokeEndpoint")
+    faults.add("error", operation="DescribeEndpoint", code="AccessDeniedException", status=400)
+    faults.add("error", operation="Search", code="AccessDeniedException", status=400)
+    app = segment(("bay.jpg", 21))
+    run_id = only_run().id
+    assert not only_run().response_keys
+    app = open_page(endpoint=only_run().endpoint.name, run=run_id)
+    run_until(app, lambda app: app.error)
+    assert "no stored result" in app.error[0].value
+    assert [kind for kind, operation in faults.hits if operation == "InvokeEndpoint"] == ["delay"]
+
+
 def test_an_evaluation_reopens_without_a_call(shore, open_page, endpoint, run_until, calls):
     """An evaluation is a run: its page has scores, tables, images and downloads, even without its dataset."""
     app = open_page("evaluate", endpoint=endpoint, labelled="A folder", folder=str(shore), part="All of it")

@@ -87,13 +87,13 @@ def _table(store: RunStore, runs: Sequence[Run]) -> None:
             ),
             "kind": column.TextColumn("Type", width=105),
             "endpoint": column.TextColumn("Endpoint", width=180),
-            "images": column.TextColumn("Images", width=130),
+            "images": column.TextColumn("Images", width=120),
             "miou": column.NumberColumn(
                 "Mean IoU", format="%.1f%%", width=85,
                 help="Of an evaluation, its first endpoint; of a segmentation, the average over its images with "
                 "ground truth.",
             ),
-            "started": column.DatetimeColumn("Started", format="distance", width=115),
+            "started": column.DatetimeColumn("Started", format="distance", width=140),
             "user": column.TextColumn("By", width=140),
         },
         hide_index=True,

@@ -136,16 +136,16 @@ def stop_waiting(stopped: Callable[[], bool]) -> None:
         raise StoppedError
 
 
-def not_cached(source: ResponseSource) -> NotCachedError:
-    """Return why an image that may not be sent has no result."""
-    if source.connection is None:
+def not_cached(endpoint: str, *, of_run: bool) -> NotCachedError:
+    """Return why an image that may not be sent has no result. of_run: whether it is shown as a part of a run."""
+    if of_run:
         return NotCachedError(
             "The result of this image is no longer stored.",
             why="Above the limit of SEGDECK_RESULTS_MB the oldest results are removed, or the image had failed.",
             todo="Use Run again to segment it with the endpoint as it is now, which is billed.",
         )
     return NotCachedError(
-        f"This image has no stored result for the model that {source.model.endpoint} serves now.",
+        f"This image has no stored result for the model that {endpoint} serves now.",
         why="The endpoint has been updated since, the request had failed, or the result has been removed.",
         todo="Try again to send it, which is billed.",
     )

@@ -294,8 +294,8 @@ def _inference(
     request, source = task.request, task.source
 
     def invoke() -> Inference:
-        if source is not None and not task.may_invoke:
-            raise not_cached(source)
+        if not task.may_invoke:
+            raise not_cached(request.endpoint, of_run=source is not None and source.connection is None)
         return segment(
             image,
             invoker(clients(request.connection), request.endpoint),
