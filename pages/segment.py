@@ -90,8 +90,9 @@ def _segment(
     record.follow(
         inferences, ground_truth, lambda run: replace(run, id=new_id(), started_at=formatting.now())
     )
-    RUN.set(record.run.id)
-    return record.run.id
+    run_id = "" if record.deleted else record.run.id
+    RUN.set(run_id)
+    return run_id
 
 
 def _submit(

@@ -155,6 +155,10 @@ class RunStore:
             )
         return run
 
+    def has_run(self, run_id: str) -> bool:
+        """Return whether a run is stored."""
+        return RUN_ID.fullmatch(run_id) is not None and (self._runs / f"{run_id}.json").is_file()
+
     def get(self, run_id: str) -> Run:
         """Return a run. Raises InputError where there is none."""
         run = self.find(run_id)

@@ -204,6 +204,28 @@ def test_an_update_within_the_minute_is_noticed(updated, segment, jpeg, run_unti
     assert {path.name for path in written().responses.folder.iterdir()} == before
 
 
+def test_a_failed_image_is_not_sent_again_by_itself(endpoint, open_page, jpeg, run_until, faults):
+    """An image that failed is shown as failed after a visit to another page and a reload; a click sends it again."""
+    faults.add("error", operation="InvokeEndpoint", code="ThrottlingException", status=400, times=1)
+    app = drop(open_page(endpoint=endpoint), ("bay.jpg", jpeg(shade=24)))
+    run_until(app, lambda app: app.error)
+    faults.clear()
+    faults.add("delay", seconds=0, operation="InvokeEndpoint")  # counts further calls
+    visit(app, "setup")
+    visit(app, "segment")
+    run_until(app, lambda app: app.error)
+    assert "too many calls" in app.error[0].value
+    run = only_run()
+    assert (run.failures, "too many calls" in run.images[0].error) == (1, True)
+    new_process()
+    again = open_page(endpoint=endpoint, run=run.id)
+    run_until(again, lambda app: app.error)
+    assert faults.hits == []
+    button(again, "Try again").click().run()
+    run_until(again, has_areas)
+    assert len(faults.hits) == 1
+
+
 def test_an_opened_run_is_not_changed(segment, open_page, jpeg, run_until, calls):
     """Adding an image to a run that was opened by its address starts another run; the first stays as it is."""
     segment(("bay.jpg", 8))
@@ -304,6 +326,21 @@ def test_a_run_is_deleted_after_a_confirmation(segment, open_page):
     assert store.all().runs == ()
     assert [path.name for path in store.folder.rglob("*") if path.is_file()] == ["lock"]
     assert "There is no run" in texts(open_page("runs", run=run.id))
+
+
+def test_a_deleted_run_does_not_come_back(segment, jpeg, run_until):
+    """After its run is deleted, a page that still shows the images stores nothing until they change."""
+    app = segment(("bay.jpg", 22))
+    first = only_run()
+    written().delete(first.id)
+    app.run()
+    assert written().all().runs == ()
+    assert "run" not in app.query_params
+    assert "Stored as a run" not in [link.proto.label for link in app.get("page_link")]
+    drop(app, ("bay.jpg", jpeg(shade=22)), ("cove.jpg", jpeg(shade=23)))
+    run_until(app, done(2))
+    assert only_run().id != first.id
+    assert only_run().done == 2
 
 
 def test_the_list(segment, open_page):

@@ -35,7 +35,13 @@ class RunRecord:
     opened: frozenset[str] | None = None
     _tasks: dict[str, InferenceTask] = field(default_factory=dict)
     _masks: dict[str, str] = field(default_factory=dict)
-    _stored: bool = False
+    _begun: bool = False
+    _written: bool = False
+
+    @property
+    def deleted(self) -> bool:
+        """Return whether the run was stored and has been deleted since."""
+        return (self._written or self.opened is not None) and not self.store.has_run(self.run.id)
 
     def follow(
         self, tasks: Sequence[InferenceTask], masks: Mapping[str, InputFile], restart: Callable[[Run], Run]
@@ -50,23 +56,42 @@ class RunRecord:
             self._tasks = self._tasks or wanted
             if wanted.keys() == self.opened and self._tasks == wanted:
                 return
-            self.run, self.opened, self._tasks = restart(self.run), None, {}
-        gone = [image_id for image_id in self._tasks if image_id not in wanted]
-        new = [
-            task
-            for task in tasks
-            if self._tasks.get(task.image.id) is not task
-            or self._masks.get(task.image.id) != _name(task, masks)
-        ]
-        if not self._stored and new:
-            self._stored = True
-            self.recorder.submit(partial(self.store.add, self.run))
+            self._restart(restart)
+        gone, new = self._changes(tasks, masks)
+        if (gone or new) and self.deleted:  # what was deleted does not come back: this is another run
+            self._restart(restart)
+            gone, new = self._changes(tasks, masks)
+        if not self._begun and new:
+            self._begun = True
+            self.recorder.submit(self._start)
         if gone:
             self._update(lambda run: run.without_images(gone))
         self._tasks = wanted
         self._masks = {image_id: mask.name for image_id, mask in masks.items()}
         for task in new:
             self._add(task, masks.get(task.image.id))
+
+    def _changes(
+        self, tasks: Sequence[InferenceTask], masks: Mapping[str, InputFile]
+    ) -> tuple[list[str], list[InferenceTask]]:
+        """Return the ids of images that left the page, and the tasks that are new."""
+        there = {task.image.id for task in tasks}
+        gone = [image_id for image_id in self._tasks if image_id not in there]
+        new = [
+            task
+            for task in tasks
+            if self._tasks.get(task.image.id) is not task
+            or self._masks.get(task.image.id) != _name(task, masks)
+        ]
+        return gone, new
+
+    def _restart(self, restart: Callable[[Run], Run]) -> None:
+        self.run, self.opened, self._tasks = restart(self.run), None, {}
+        self._begun = self._written = False
+
+    def _start(self) -> None:
+        self.store.add(self.run)
+        self._written = True
 
     def _add(self, task: InferenceTask, mask: InputFile | None) -> None:
         """Store the image now, and its result once it is there."""
