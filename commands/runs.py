@@ -19,7 +19,6 @@ from commands.common import (
     print_table,
     reporting,
     say,
-    say_block,
     write,
 )
 from commands.plans import confirm
@@ -112,7 +111,7 @@ def delete(
 
         store = _store()
         found = _run(store, run)
-        say_block(
+        say(
             f"Delete the {found.kind} {found.id} of {plural(found.total, 'image')} with {_endpoints(found)}. "
             "Its link stops working, and its images are billed if they are segmented again."
         )

@@ -82,16 +82,16 @@ def _segment(
     """Segment what is not segmented yet, show it, and return the id of the run of these images; empty without one."""
     restored = restore.restored_for((choice.endpoint.name, choice.want, choice.fit))
     inferences = _submit(connection, choice, images, store, restored)
-    run_store.show_problem()
+    run_id = ""
+    if store is not None:  # before anything is shown, so that a reload finds the images
+        record = _record(store, connection, choice, inferences[0].request, restored)
+        record.follow(
+            inferences, ground_truth, lambda run: replace(run, id=new_id(), started_at=formatting.now())
+        )
+        run_id = "" if record.deleted else record.run.id
+        RUN.set(run_id)
+        run_store.show_problem()
     _show(inferences, ground_truth)
-    if store is None:
-        return ""
-    record = _record(store, connection, choice, inferences[0].request, restored)
-    record.follow(
-        inferences, ground_truth, lambda run: replace(run, id=new_id(), started_at=formatting.now())
-    )
-    run_id = "" if record.deleted else record.run.id
-    RUN.set(run_id)
     return run_id
 
 

@@ -10,6 +10,7 @@ import struct
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ from core.imaging.image import encode, open_image
 from core.imaging.segmentation import Segmentation
 from core.inference import export
 from core.inference.invoke import EndpointResponse, Inference
+from core.runs.evaluation import to_bytes as stored_scores
+from core.runs.run import Run as StoredRun
+from core.runs.run import RunEndpoint, RunImage
+from core.runs.store import RunStore
+from core.settings import Settings
 from pages.parts.viewer.frame import build
 from tests.support.dashboard import SHELL, fresh_caches
 from tests.support.hostile_aws import HOSTILE, MARK, HostileAws, hostile_aws
@@ -265,6 +271,60 @@ def test_no_answer_of_aws_acts_on_a_page(
     assert [acting for source in markdown_of(app) for acting in acting_in(source)] == []
     assert [cell for table in app.dataframe for cell in unguarded(table.value)] == []
     assert planted or app.dataframe
+
+
+@pytest.fixture
+def planted_runs(environ: dict[str, str]) -> tuple[str, str]:
+    """The ids of a stored segmentation and a stored evaluation with hostile text in every field."""
+    settings = Settings.from_environ(environ)
+    store = RunStore(settings.runs_dir, settings.results_bytes, lambda: datetime.now(UTC))
+    classes = Classes((HOSTILE, f"-{HOSTILE}"), ((0, 0, 255), (0, 170, 0)))
+    endpoint = RunEndpoint(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    content = store.add_content(png(Image.new("RGB", (4, 2))))
+    images = (
+        RunImage(content, HOSTILE, content, "", "", "", "done", 0.1, ((HOSTILE, 1.0),), None, ""),
+        RunImage("2", HOSTILE, "", "", "", HOSTILE, "failed", None, (), None, HOSTILE),
+    )
+    at = datetime(2026, 11, 30, tzinfo=UTC)
+    first = StoredRun(
+        "a" * 32, "segmentation", at, HOSTILE, HOSTILE, (endpoint,), images=images, classes=classes
+    )
+    error = InputError(HOSTILE, why=HOSTILE, todo=HOSTILE)
+    score = ImageScore(
+        "b" * 32, HOSTILE, "bay", HOSTILE, HOSTILE, 4, 2, ((0, 0, 5), (1, 0, 1)), (), 1, 0.5, (HOSTILE,)
+    )  # fmt: skip
+    outcome = ImageOutcome("bay", (score,), (EvaluationFailure(HOSTILE, HOSTILE, error),), 1)
+    task = EvaluationTask(
+        (), [EvaluatedEndpoint(HOSTILE, "one", "", classes, unasked)], classes, notes=(HOSTILE,)
+    )
+    evaluation = score_outcomes([outcome], task)
+    second = replace(
+        first, id="c" * 32, kind="evaluation", images=(), title=HOSTILE, names=(HOSTILE,), image_count=1, failed=1,
+        scores=store.add_content(stored_scores(evaluation, 1.0, {})), form={},
+    )  # fmt: skip
+    for each in (first, second):
+        store.add(each)
+    return first.id, second.id
+
+
+def test_no_text_of_a_stored_run_acts(
+    planted_runs: tuple[str, str], open_hostile: OpenPage, run: Run
+) -> None:
+    """The list of runs, the page of each, and the commands show the text in them as text."""
+    for query in ({}, *({"run": run_id} for run_id in planted_runs)):
+        app = open_hostile("runs", **query)
+        assert not app.exception
+        texts = [text for element in elements_of(app) for text in strings_of(element)]
+        planted = [text for text in texts if MARK in text]
+        assert planted or app.dataframe
+        assert [text for text in planted if steers(text) or forged(text)] == []
+        assert [acting for source in markdown_of(app) for acting in acting_in(source)] == []
+        assert [cell for table in app.dataframe for cell in unguarded(table.value)] == []
+    for arguments in (("list",), ("show", "aaaa"), ("show", "cccc"), ("delete", "aaaa", "--yes")):
+        done = run("runs", *arguments)
+        assert done.exit_code == 0, done.output
+        assert steers(done.output) == [], arguments
+        assert forged(done.output) == [], arguments
 
 
 @pytest.fixture
