@@ -192,12 +192,14 @@ def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, o
     assert saved.size == Image.open(second).size
 
 
-def test_killed_sandbox(dashboard, data_dir: Path, page: Page, output_path):
+def test_killed_sandbox(dashboard, data_dir: Path, page: Page, output_path, tmp_path):
     """With the sandbox killed, the error says what happened, and the button segments the image without a reload."""
+    unsent = tmp_path / "unsent.jpg"  # the response to an image that was sent before is cached
+    Image.open(river()).transpose(Image.Transpose.ROTATE_180).save(unsent, quality=92)
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
     shown(page.get_by_role("group", name="Examples"), timeout=LONG)
     os.kill(json.loads((data_dir / "sandbox.json").read_text())["pid"], signal.SIGKILL)
-    drop(page, river())
+    drop(page, unsent)
     alert = page.get_by_test_id("stAlert").first
     shown(alert.filter(has_text="sandbox"), timeout=LONG)
     page.screenshot(path=Path(output_path, "killed.png"))
