@@ -149,3 +149,10 @@ def datasets_dir() -> Path:
     settings = Settings.from_environ(os.environ)
     home = None if settings.mode == "aws" else sandbox_home()
     return settings.datasets_dir_of(chosen_account(home).choice)
+
+
+def runs_dir() -> Path:
+    """Return the folder of the stored runs of the account that the options choose. Raises SettingsError."""
+    settings = Settings.from_environ(os.environ)
+    home = None if settings.mode == "aws" else sandbox_home()
+    return settings.runs_dir_of(chosen_account(home).choice)

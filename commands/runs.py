@@ -21,7 +21,7 @@ from commands.common import (
     say,
     write,
 )
-from commands.plans import confirm
+from commands.plans import confirm, runs_dir
 from core.errors import InputError, SettingsError
 from core.settings import Settings
 from core.text import listing, percent, plural
@@ -132,7 +132,7 @@ def _store() -> RunStore:
             "No runs are stored: SEGDECK_RESULTS_MB is 0.",
             todo="Set it to the megabytes of disk space that runs may use.",
         )
-    return RunStore(settings.runs_dir, settings.results_bytes, lambda: datetime.now(UTC))
+    return RunStore(runs_dir(), settings.results_bytes, lambda: datetime.now(UTC))
 
 
 def _run(store: RunStore, beginning: str) -> Run:

@@ -52,8 +52,8 @@ VARIABLES = (
     Variable("SEGDECK_SANDBOX_DIR", "The sandbox's folder: buckets, endpoints and logs.", ".sandbox"),
     Variable(
         "SEGDECK_STATE_DIR",
-        "Segdeck's own folder: changes in progress, uploaded models, the list of datasets, runs with their images and "
-        "responses, and predictions for the 20 most recently evaluated endpoints or endpoint pairs.",
+        "Segdeck's own folder: changes in progress, uploaded models, the list of datasets, runs with their images "
+        "and responses, and predictions for the 20 most recently evaluated endpoints or endpoint pairs.",
         ".segdeck",
     ),
     Variable(

@@ -125,7 +125,7 @@ def _started(
     scores = partial(job_scores, clients(connection), choice.endpoints)
     evaluation = run.prepared(task, predictions, dataset.title, dataset.zipped)
     RUN.set("")
-    if (store := run_store.store_for(settings)) is not None:
+    if (store := run_store.store()) is not None:
         new = recording.new_run(connection, choice.endpoints, choice.fit, dataset.title)
         recording.follow(store, new, evaluation)
     run.start(evaluation, scores)

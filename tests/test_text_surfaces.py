@@ -25,6 +25,7 @@ from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 import cli
+from core.accounts import AccountChoice
 from core.errors import InputError
 from core.escaping import csv_bytes
 from core.evaluation.html_report import to_html
@@ -277,7 +278,7 @@ def test_no_answer_of_aws_acts_on_a_page(
 def planted_runs(environ: dict[str, str]) -> tuple[str, str]:
     """The ids of a stored segmentation and a stored evaluation with hostile text in every field."""
     settings = Settings.from_environ(environ)
-    store = RunStore(settings.runs_dir, settings.results_bytes, lambda: datetime.now(UTC))
+    store = RunStore(settings.runs_dir_of(AccountChoice()), settings.results_bytes, lambda: datetime.now(UTC))
     classes = Classes((HOSTILE, f"-{HOSTILE}"), ((0, 0, 255), (0, 170, 0)))
     endpoint = RunEndpoint(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
     content = store.add_content(png(Image.new("RGB", (4, 2))))

@@ -61,6 +61,8 @@ def pages() -> dict[str, str]:
     rows = ["| Command | |", "|---|---|"]
     texts = {}
     for name, command in root.commands.items():
+        if command.hidden:  # another name of a command
+            continue
         rows.append(f"| [`segdeck {name}`]({name}.md) | {_summary(command)} |")
         texts[f"{name}.md"] = NOTE + _page(command, context)
     return {INDEX: NOTE + INTRODUCTION.format(commands="\n".join(rows)), **texts}

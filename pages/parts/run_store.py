@@ -79,24 +79,19 @@ def recorder() -> Recorder:
 
 
 def store() -> RunStore | None:
-    """Return the store of this account's runs; None if the settings store none. Raises SettingsError."""
-    return store_for(backend.settings())
-
-
-def store_for(settings: Settings) -> RunStore | None:
-    """Return the same for these settings."""
-    folder, limit = settings.runs_dir, settings.results_bytes
+    """Return the store of this session's account; None if the settings store no runs. Raises CoreError."""
+    limit = backend.settings().results_bytes
     if not limit:
         return None
+    folder = backend.runs_dir()
     return cached.singleton(f"runs {folder} {limit}", lambda: RunStore(folder, limit, formatting.now))
 
 
 def location_id(settings: Settings, connection: Connection) -> str:
     """Return the identity of this account or sandbox and its region, for keys of cached responses."""
-    where = (
-        str(settings.sandbox_dir) if connection.is_sandbox else f"{connection.aws_url} {connection.profile}"
-    )
-    return f"{where} {connection.region}"
+    if connection.is_sandbox:
+        return f"{settings.sandbox_dir} {connection.region}"
+    return f"{connection.aws_url} {connection.profile} {connection.origin}"
 
 
 def location_name(connection: Connection) -> str:

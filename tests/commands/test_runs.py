@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import cli
+from core.accounts import AccountChoice
 from core.runs.run import Run, RunEndpoint, RunImage
 from core.runs.store import RunStore
 from core.settings import Settings
@@ -29,7 +30,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def store(environ: dict[str, str]) -> RunStore:
     settings = Settings.from_environ(environ)
-    return RunStore(settings.runs_dir, settings.results_bytes, lambda: NOON)
+    return RunStore(settings.runs_dir_of(AccountChoice()), settings.results_bytes, lambda: NOON)
 
 
 @pytest.fixture
