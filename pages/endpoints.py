@@ -33,6 +33,7 @@ def _tick(reading: Snapshot[FleetSnapshot]) -> float | None:
 
 
 def _board(connection: Connection) -> float | None:
+    table.open_clicked()
     reading = fleet.look(connection)
     if not reading.value.rows:
         _nothing(connection)

@@ -14,7 +14,7 @@ from core.cost.training import PriceTable
 from core.plans.plan import plan_launch
 from core.training.defaults import new_name
 from core.training.hyperparameters import INCREMENTAL_KEYS
-from pages.parts import account_checks, backend, cached, formatting, links, plan_dialog, state
+from pages.parts import account_checks, backend, cached, formatting, links, plan_dialog, refresh, state
 from pages.parts.jobs import filters
 from pages.parts.launch import data, fields, summary
 from pages.parts.launch import form as launch_form
@@ -45,7 +45,7 @@ def main() -> None:
 def _rerun_page(drawn_at: datetime) -> None:
     """Run the page again at the first tick after it was drawn, when its listing of the data may have changed."""
     if (formatting.now() - drawn_at).total_seconds() > data.KEYS_SECONDS / 2:
-        st.rerun()
+        refresh.rerun_at_tick()
 
 
 def _fill(prefill: LaunchPrefill) -> None:

@@ -34,6 +34,7 @@ def _interval(snapshot: Snapshot[JobList]) -> float | None:
 
 
 def _list(connection: Connection) -> float | None:
+    table.open_clicked()
     above = st.container()
     job_filter = filters.draw()
     try:

@@ -63,4 +63,4 @@ def _identity(connection: Connection, *, ticking: bool) -> None:
         number = "account unknown" if isinstance(caller, CoreError) else f"account {caller.account}"
     st.caption(f"{messages.plain(connection.region)}  \n{number}")
     if ticking and not isinstance(caller, PendingError):
-        st.rerun()
+        refresh.rerun_at_tick()

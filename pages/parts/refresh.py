@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.parts import dialogs, messages, shared_cache, state
 from pages.parts.shared_cache import Watch
@@ -58,8 +59,12 @@ def _look(name: str, draw: Callable[[], float | None], base: float | None, ticki
         wished = draw()
     extra = _interval(watch)
     state.set_refresh_interval(name, extra)
-    if _soonest(wished, extra) != ticking and not (ticking is not None and _in_page_run.get()):
+    if _soonest(wished, extra) == ticking:
+        return
+    if ticking is None:
         st.rerun()
+    elif not _in_page_run.get():
+        rerun_at_tick()
 
 
 _in_page_run: ContextVar[bool] = ContextVar("in_page_run", default=False)
@@ -77,6 +82,17 @@ def _page_run() -> Iterator[None]:
 
 def _rerun_on_change(watch: Watch) -> None:
     if watch.changed():
+        rerun_at_tick()
+
+
+def rerun_at_tick() -> None:
+    """Run the page again from a part that has a timer; at its next tick, if this run has other parts to draw.
+
+    Streamlit draws several parts in one run where their requests arrive together. A rerun ends that run, and with it
+    what it was to do for the parts after this one: the click on a button in one of them would be lost.
+    """
+    context = get_script_run_ctx()
+    if context is None or len(context.fragment_ids_this_run or ()) < 2:
         st.rerun()
 
 

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 import streamlit as st
 
-from pages.parts import messages
+from pages.parts import messages, refresh
 
 T = TypeVar("T")
 OnCount = Callable[[int, int], None]
@@ -159,7 +159,7 @@ def show(
 
 def _progress(task: BackgroundTask[T], key: str, status: Callable[[], str], stop_help: str | None) -> None:
     if task.over:
-        st.rerun()
+        refresh.rerun_at_tick()
     stopping = task.stop.is_set()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         share = task.done / task.total if task.total else 0.0

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from streamlit.proto.Common_pb2 import StringTriggerValue
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.testing.v1 import AppTest
 
 from bench.support.jobs_server import JobsServer, many, record
@@ -297,3 +299,15 @@ def test_a_string_in_a_page_is_not_drawn():
     app = AppTest.from_string('HEIGHT = 100\n"""Height in pixels."""\n').run()
     assert not app.exception
     assert not app.markdown
+
+
+def test_a_click_on_a_row_that_a_refresh_moves_opens_the_job_of_that_row(server, open_jobs):
+    """A click opens the job that the user saw in the row, also where the same run finds a new job above it."""
+    app = open_jobs()
+    opener = app.dataframe[0].proto.button_click_widgets["name"]
+    server.jobs.insert(0, record("newcomer", "InProgress", created=datetime.now(UTC)))
+    cached.shelf().expire()
+    click = StringTriggerValue(data='{"row": 1, "label": "aerial-0999"}')
+    app._run(WidgetStates(widgets=[WidgetState(id=opener, string_trigger_value=click)]))
+    assert app.title[0].value.replace("\\", "") == "aerial-0999"
+    assert app.query_params["job"] == ["aerial-0999"]

@@ -12,6 +12,8 @@ WINDOW, TAB = "window", "part"
 _TICKED: Slot[tuple[str, ...]] = Slot("endpoints.ticked")
 _TICK_CHANGES: Slot[int] = Slot("endpoints.tick_changes")
 _VIEW: Slot[dict[str, str]] = Slot("endpoints.view")
+CLICKED: Slot[str] = Slot("endpoints.clicked")
+"""The endpoint whose name was clicked in the list, until its page is opened."""
 TEST_IMAGES: Slot[dict[str, str]] = Slot("endpoints.test_images")
 """Endpoint -> the image that it was last called with."""
 

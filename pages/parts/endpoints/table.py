@@ -31,18 +31,23 @@ PER_DAY = 4
 """Traffic steps per day."""
 
 
+def open_clicked() -> None:
+    """Open the page of the endpoint whose name was just clicked, whichever rows the table has by now."""
+    if (name := slots.CLICKED.pop()) is not None:
+        links.open_page(links.ENDPOINT, {state.ENDPOINT: name})
+
+
 def show(rows: Sequence[FleetRow], *, sandbox: bool) -> None:
-    """Draw the table. A click on a name opens that endpoint's page."""
+    """Draw the table. `open_clicked` opens the endpoint whose name is clicked."""
     names = tuple(row.endpoint.name for row in rows)
     ticked = slots.ticked()
     # Streamlit identifies selected rows and clicked cells by position, so another order of rows needs another key.
     key = f"endpoints-{crc32(','.join(names).encode())}-{slots.tick_changes()}"
-    clicked = state.clicked_row(f"{key}-open")
-    if clicked is not None and clicked < len(names):
-        links.open_page(links.ENDPOINT, {state.ENDPOINT: names[clicked]})
     elements.dataframe(
         frame(rows),
-        column_config=columns(sandbox=sandbox, key=f"{key}-open"),
+        column_config=columns(
+            sandbox=sandbox, key=f"{key}-open", on_click=_click, args=(f"{key}-open", names)
+        ),
         hide_index=True,
         row_height=ROW,
         placeholder="–",
@@ -104,6 +109,13 @@ def _offer_idle(idle: Sequence[str], ticked: Sequence[str]) -> None:
 def _after_deletion(names: Sequence[str]) -> None:
     slots.tick([name for name in slots.ticked() if name not in names])
     st.rerun()
+
+
+def _click(key: str, names: tuple[str, ...]) -> None:
+    """Note the endpoint in the clicked row. names: of the rows that the user saw, which a refresh may replace."""
+    row = state.clicked_row(key)
+    if row is not None and row < len(names):
+        slots.CLICKED.set(names[row])
 
 
 def _tick(key: str, names: tuple[str, ...]) -> None:

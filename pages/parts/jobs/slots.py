@@ -13,6 +13,8 @@ TAB = "tab"
 COMPARE = UrlParam("compare")
 _PAGES: Slot[int] = Slot("jobs.pages")
 _VIEW: Slot[dict[str, str]] = Slot("jobs.view")
+CLICKED: Slot[str] = Slot("jobs.clicked")
+"""The job whose name was clicked in the list, until its page is opened."""
 
 
 def compared() -> tuple[str, ...]:

@@ -41,18 +41,23 @@ MAX_POINTS = 60
 """Points in a sparkline, which is about 100 pixels wide."""
 
 
+def open_clicked() -> None:
+    """Open the page of the job whose name was just clicked, whichever rows the table has by now."""
+    if (name := slots.CLICKED.pop()) is not None:
+        links.open_page(links.TRAINING_JOB, {state.JOB: name})
+
+
 def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> None:
-    """Draw the table. A click on a name opens that job's page."""
+    """Draw the table. `open_clicked` opens the job whose name is clicked."""
     names = tuple(job.name for job in jobs)
     # Streamlit identifies selected rows and clicked cells by position, so another order of rows gets another key.
     key = f"jobs-{crc32(','.join(names).encode())}"
-    clicked = state.clicked_row(f"{key}-open")
-    if clicked is not None and clicked < len(names):
-        links.open_page(links.TRAINING_JOB, {state.JOB: names[clicked]})
     compared = slots.compared()
     elements.dataframe(
         jobs_frame(jobs, _sparklines(connection, jobs), cached.prices(connection), now),
-        column_config=jobs_columns(sandbox=connection.is_sandbox, key=f"{key}-open"),
+        column_config=jobs_columns(
+            sandbox=connection.is_sandbox, key=f"{key}-open", on_click=_click, args=(f"{key}-open", names)
+        ),
         hide_index=True,
         row_height=ROW,
         placeholder="–",
@@ -75,6 +80,13 @@ def offer_more(listed: JobList) -> None:
         st.caption(f"Showing the newest {len(listed.jobs):,}{total} jobs. Filters search all of them.")
         if pages < MAX_PAGES:
             st.button(f"Show {PAGE} more", type="tertiary", on_click=slots.show_pages, args=(pages + 1,))
+
+
+def _click(key: str, names: tuple[str, ...]) -> None:
+    """Note the job in the clicked row. names: of the rows that the user saw, which a refresh may replace."""
+    row = state.clicked_row(key)
+    if row is not None and row < len(names):
+        slots.CLICKED.set(names[row])
 
 
 def _select(key: str, names: tuple[str, ...]) -> None:

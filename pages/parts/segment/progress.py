@@ -8,7 +8,7 @@ from itertools import groupby
 import streamlit as st
 
 from core.text import listing
-from pages.parts import messages, state, tasks
+from pages.parts import messages, refresh, state, tasks
 from pages.parts.segment.run import InferenceTask, SegmentationQueue
 
 TICK = 0.3
@@ -43,7 +43,7 @@ def _update(inferences: Sequence[InferenceTask], over_at_draw: int) -> None:
     over = sum(inference.over for inference in inferences)
     _lines(inferences, over)
     if over > over_at_draw:
-        st.rerun()
+        refresh.rerun_at_tick()
 
 
 def _lines(inferences: Sequence[InferenceTask], over: int) -> None:
