@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 import cli
 from tests.support.dashboard import IMAGE, SHELL, SPEC, fresh_caches, plain_texts, put_data, start_job
+from tests.support.ports import free_port
 
 JOB, ENDPOINT = "road-1", "coast-1"
 START_SECONDS = 30
@@ -67,9 +68,7 @@ DOCUMENTS = (
 @pytest.fixture(scope="module")
 def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Return the environment of a user of moto's server, a program of its own with a few resources."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = tmp_path_factory.mktemp("other")
     with (folder / "server.log").open("wb") as log:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.support.browser import LONG
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 QUIET = (
@@ -24,9 +26,13 @@ QUIET = (
     "--disable-sync", "--no-first-run",
 )  # fmt: skip
 
-expect.set_options(timeout=30_000)  # a bound, not a wait: a busy machine may take its time
+expect.set_options(timeout=LONG)  # a bound, not a wait: a busy machine may take its time
 
 StreamlitServer = Callable[..., str]
+QUIET_SECONDS = 7
+"""Longer than the time between two refreshes of any page."""
+STOP_SECONDS = 60
+"""Seconds for a server to stop before it is killed: a dashboard stops its sandbox first."""
 
 
 @pytest.fixture(scope="session")
@@ -38,13 +44,20 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return {**browser_type_launch_args, **executable, "args": list(QUIET)}
 
 
+@pytest.fixture
+def context(context: BrowserContext) -> BrowserContext:
+    """The window of the `page` fixture; its actions have the bound of the expectations."""
+    context.set_default_timeout(LONG)
+    return context
+
+
 @contextmanager
 def streamlit_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamlitServer]:
     """Give a function that starts a server and gives its address; all end with the block."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(script: Path, environ: Mapping[str, str] = {}) -> str:
-        port = _free_port()
+        port = free_port()
         log = tmp_path_factory.mktemp("streamlit") / "log.txt"
         command = [
             sys.executable, "-m", "streamlit", "run", str(script), "--server.address=127.0.0.1",
@@ -66,7 +79,12 @@ def streamlit_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stre
         for process in running:
             process.terminate()
         for process in running:
-            process.wait(timeout=20)
+            try:
+                process.wait(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
 
 
 @pytest.fixture(scope="module")
@@ -97,19 +115,13 @@ def demo_dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield Demo(start(ROOT / "app.py", environ), data_dir)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_healthy(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+def _wait_healthy(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=10) as answer:
                 if answer.status == 200:
                     return
         except OSError:
@@ -118,34 +130,35 @@ def _wait_healthy(url: str, process: subprocess.Popen[bytes], log: Path, seconds
 
 
 @pytest.fixture
-def frames(page: Page) -> list[bool]:
-    """One entry for each thing that the page has sent to its server."""
-    sent: list[bool] = []
-    page.on("websocket", lambda socket: socket.on("framesent", lambda _: sent.append(True)))
+def frames(page: Page) -> list[float]:
+    """The time of each thing that the page has sent to its server, in seconds of the monotonic clock."""
+    sent: list[float] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda _: sent.append(time.monotonic())))
     return sent
 
 
 @pytest.fixture
-def comes_to_rest(page: Page, frames: list[bool]) -> Callable[[], None]:
+def comes_to_rest(page: Page, frames: list[float]) -> Callable[[], None]:
     """`comes_to_rest()` fails unless the page, once it has read all, sends nothing for longer than a tick."""
 
     def wait() -> None:
-        for _ in range(10):  # the first reruns may still be on their way
-            before = len(frames)
-            page.wait_for_timeout(7_000)
-            if before and len(frames) == before:
-                return
-        pytest.fail(f"the page goes on asking: {len(frames)} times in 70 seconds")
+        deadline = time.monotonic() + LONG / 1000  # the first reruns may still be on their way
+        while not frames or time.monotonic() - frames[-1] < QUIET_SECONDS:
+            assert time.monotonic() < deadline, f"the page goes on asking: {len(frames)} times so far"
+            page.wait_for_timeout(100)
 
     return wait
 
 
 @pytest.fixture(scope="session")
 def ready() -> Callable[[Page], None]:
-    """`ready(page)` waits until the script has run to its end."""
+    """`ready(page)` waits until the script has run to its end.
+
+    After an action, await what the action changes first: its run may not have begun when this looks.
+    """
 
     def wait(page: Page) -> None:
         app = page.get_by_test_id("stApp")
-        expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=90_000)
+        expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=LONG)
 
     return wait

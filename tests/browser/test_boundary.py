@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from tests.support.browser import LONG, open_context, press, shown
+
 ROOT = Path(__file__).parents[2]
 AERIAL = ROOT / "sandbox" / "demo" / "aerial"
 JOB = "demo-aerial-six-classes"
-LONG = 120_000
 PAGES = (
     "overview",
     "segment",
@@ -127,18 +128,21 @@ def test_upload_viewer_camera_and_download_work_under_the_policy(dashboard, page
     viewer = page.locator(".viewer")
     expect(viewer).to_have_attribute("data-planes", re.compile(r"[1-9]"), timeout=LONG)
     with page.expect_download(timeout=LONG) as download:
-        page.get_by_role("button", name="Mask", exact=True).click()
+        press(page.get_by_role("button", name="Mask", exact=True))
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
-    page.get_by_text("Camera", exact=True).click()
-    page.get_by_role("button", name="Take Photo").click(timeout=LONG)
-    expect(page.get_by_text("2 images done in")).to_be_visible(timeout=LONG)
+    press(page.get_by_text("Camera", exact=True))
+    video = page.get_by_test_id("stCameraInput").locator("video")
+    expect(video).to_have_js_property("paused", False)
+    page.wait_for_function("(video) => video.videoHeight > 0", arg=video.element_handle())
+    press(page.get_by_role("button", name="Take Photo"))  # before the first image of the video, it takes none
+    shown(page.get_by_text("2 images done in"), timeout=LONG)
     ready(page)
     assert complaints() == []
 
 
 def test_a_page_of_another_port_reaches_nothing(dashboard, browser: Browser, foreign_page):
     """A page of any other port of this machine cannot frame the dashboard, open its WebSocket or read a response."""
-    with browser.new_context() as context:
+    with open_context(browser) as context:
         page = context.new_page()
         page.goto(foreign_page)
         page.wait_for_function("window.results.socket && window.results.fetch")

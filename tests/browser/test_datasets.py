@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from sandbox.server import Sandbox
-from tests.support.browser import shown
+from tests.support.browser import press, shown
 from tests.support.dataset import digests, make_voc, photo, write
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -48,25 +48,26 @@ def test_from_a_folder_to_the_launch_form(
     field = page.get_by_label("Folder, ZIP file or S3 prefix", exact=True)
     field.fill(str(voc))
     field.press("Enter")
-    page.get_by_role("button", name="Validate", exact=True).click()
+    press(page.get_by_role("button", name="Validate", exact=True))
     shown(page.get_by_role("heading", name="Issues"))
     expect(page.locator("canvas").first).to_be_visible()
-    page.get_by_role("button", name="Review and export").click()
+    ready(page)
+    press(page.get_by_role("button", name="Review and export"))
     dialog = page.get_by_role("dialog")
     shown(dialog.filter(has_text="Images converted to JPEG or rotated upright: 1"))
-    dialog.get_by_role("button", name="Export").click()
-    page.get_by_role("button", name="Validate the copy").click()
+    press(dialog.get_by_role("button", name="Export", exact=True))
+    press(page.get_by_role("button", name="Validate the copy"))
     shown(page.get_by_text("No issues found."))
     ready(page)  # until then, the old page may still be shown
     expect(page).to_have_url(re.compile("voc-channels"))
     uri = page.get_by_label("S3 prefix", exact=True)
     uri.fill(f"s3://{BUCKET}/walked/")
     uri.press("Enter")
-    page.get_by_role("button", name="Review and upload").click()
+    press(page.get_by_role("button", name="Review and upload"))
     dialog = page.get_by_role("dialog")
     shown(dialog.filter(has_text="Upload 17 files"))
-    dialog.get_by_role("button", name="Upload").click()
+    press(dialog.get_by_role("button", name="Upload", exact=True))
     shown(page.get_by_text("17 files in S3, all verified."))
-    page.get_by_role("link", name="Train on this dataset").click()
-    expect(page.get_by_label("Data", exact=True)).to_have_value(f"s3://{BUCKET}/walked/")
+    press(page.get_by_role("link", name="Train on this dataset"))
+    expect(page.get_by_label("Data", exact=True).first).to_have_value(f"s3://{BUCKET}/walked/")
     assert digests(voc) == before

@@ -15,7 +15,7 @@ from botocore.config import Config
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from sandbox import launcher
-from tests.support.browser import shown
+from tests.support.browser import LONG, open_context, press, set_slider, shown
 
 ROOT = Path(__file__).parents[2]
 AERIAL = ROOT / "sandbox" / "demo" / "aerial"
@@ -23,8 +23,6 @@ JOB = "demo-aerial-six-classes"
 NAME = "journey"
 COASTLINES = "s3://segdeck-sandbox/models/coastlines/model.tar.gz"
 MODEL = "s3://segdeck-sandbox/models/aerial/model.tar.gz"
-LONG = 120_000
-"""Milliseconds for models that really load, on two busy cores."""
 
 pytestmark = pytest.mark.browser
 
@@ -56,9 +54,8 @@ def make(dashboard: str, data_dir: Path) -> Callable[[str], Any]:
 @pytest.fixture(scope="module")
 def page(browser: Browser, dashboard: str) -> Iterator[Page]:
     """One tab for the whole journey."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    yield page
-    page.close()
+    with open_context(browser, viewport={"width": 1280, "height": 1000}) as context:
+        yield context.new_page()
 
 
 class Caller:
@@ -101,10 +98,10 @@ class Caller:
 def review(page: Page, button: str) -> Locator:
     """Review the plan of a form without problems, and confirm it."""
     shown(page.get_by_text("Ready to deploy"), timeout=LONG)
-    page.get_by_role("button", name="Review plan").click()
+    press(page.get_by_role("button", name="Review plan"))
     dialog = page.get_by_role("dialog")
     shown(dialog.get_by_text("To undo"), timeout=LONG)
-    dialog.get_by_role("button", name=button, exact=True).click()
+    press(dialog.get_by_role("button", name=button, exact=True))
     page.wait_for_url(re.compile(rf"/endpoint\?endpoint={NAME}"), timeout=LONG)
     return dialog
 
@@ -131,7 +128,7 @@ def updated(page: Page, make: Callable[[str], Any], screenshot: Path | None = No
 def test_deploy_from_a_finished_job(page: Page, dashboard: str, output_path: str):
     """A completed job's page leads to a filled form; once confirmed, its endpoint comes into service."""
     page.goto(f"{dashboard}/training_job?job={JOB}")
-    page.get_by_role("button", name="Deploy", exact=True).click(timeout=LONG)
+    press(page.get_by_role("button", name="Deploy", exact=True))
     shown(page.get_by_text("6 classes"), timeout=LONG)
     shown(page.get_by_text("grass · cropland · forest"), timeout=LONG)
     name = page.get_by_label("Endpoint name", exact=True)
@@ -148,13 +145,13 @@ def test_deploy_from_a_finished_job(page: Page, dashboard: str, output_path: str
 
 def test_try_in_segment(page: Page, output_path: str):
     """A click on its page opens Segment with this endpoint chosen, and an image gets its mask."""
-    page.get_by_role("button", name="Try in Segment").click()
+    press(page.get_by_role("button", name="Try in Segment"))
     page.wait_for_url(re.compile(rf"/segment\?endpoint={NAME}"), timeout=LONG)
     page.locator("input[type=file]").first.set_input_files(AERIAL / "examples" / "river.jpg", timeout=LONG)
     expect(page.locator(".viewer")).to_have_attribute("data-planes", re.compile(r"[1-9]"), timeout=LONG)
     expect(page.locator(".viewer")).to_contain_text("water", timeout=LONG)
     page.screenshot(path=Path(output_path, "segmented.png"), full_page=True)
-    page.get_by_role("link", name="Endpoint", exact=True).click()
+    press(page.get_by_role("link", name="Endpoint", exact=True))
     page.wait_for_url(re.compile(rf"/endpoint\?endpoint={NAME}"), timeout=LONG)
 
 
@@ -179,18 +176,18 @@ def test_a_second_variant_gets_its_share(
 ):
     """A second model is added as a variant; a slider and a confirmation change the traffic shares."""
     page.goto(f"{dashboard}/deploy?endpoint={NAME}&artifact={MODEL}")
-    page.get_by_text("Add another variant").click(timeout=LONG)
+    press(page.get_by_text("Add another variant"))
     expect(page.get_by_role("textbox", name="Variant name")).to_have_value("challenger", timeout=LONG)
     page.screenshot(path=Path(output_path, "variant.png"), full_page=True)
     review(page, "Update endpoint")
     updated(page, make)
-    page.get_by_role("button", name="Scale").click()
-    slider = page.get_by_role("slider")
-    slider.focus(timeout=LONG)
-    for _ in range(20):
-        slider.press("ArrowRight")
-    page.get_by_role("button", name="Review change").click(timeout=LONG)
-    page.get_by_role("dialog").get_by_role("button", name="Apply").click(timeout=LONG)
+    press(page.get_by_role("button", name="Scale"))
+    set_slider(page.get_by_role("slider"), 70)
+    shown(
+        page.get_by_text("AllTraffic 70% · challenger 30%"), timeout=LONG
+    )  # the page has the slider's last value
+    press(page.get_by_role("button", name="Review change"))
+    press(page.get_by_role("dialog").get_by_role("button", name="Apply"))
     expect(page.get_by_role("dialog")).to_have_count(0, timeout=LONG)
     expect(page.get_by_text("AllTraffic 70% · challenger 30%").first).to_be_visible(timeout=LONG)
     rows = make("sagemaker").describe_endpoint(EndpointName=NAME)["ProductionVariants"]
@@ -199,11 +196,11 @@ def test_a_second_variant_gets_its_share(
 
 def test_delete_all_of_it(page: Page, make: Callable[[str], Any], output_path: str):
     """With its name typed, the endpoint is deleted with its configurations and models; the artifacts stay."""
-    page.get_by_role("button", name="Delete", exact=True).click(timeout=LONG)
+    press(page.get_by_role("button", name="Delete", exact=True))
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("to confirm").fill(NAME, timeout=LONG)
     page.screenshot(path=Path(output_path, "delete.png"))
-    dialog.get_by_role("button", name="Delete permanently").click(timeout=LONG)
+    press(dialog.get_by_role("button", name="Delete permanently"))
     expect(page).to_have_url(re.compile(r"/endpoints$"), timeout=LONG)
     sagemaker = make("sagemaker")
     assert not sagemaker.list_endpoints(NameContains=NAME)["Endpoints"]

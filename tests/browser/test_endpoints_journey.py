@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,11 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from sandbox.server import Sandbox
 from tests.support.answers import mask, probabilities, recordio
-from tests.support.browser import shown
+from tests.support.browser import LONG, click_row, eventually, fits, open_context, press, set_slider, shown
 from tests.support.fleet import put_endpoint
 
 APP = Path(__file__).parents[2] / "app.py"
-LONG = 90_000
 LONG_NAME = "flood-mapping-experiment-with-a-name-as-long-as-aws-allows-it-v1"[:63]
-HEADER, ROW = 39, 37
-"""Pixels of the table's header and of each row."""
 
 pytestmark = pytest.mark.browser
 
@@ -76,26 +74,23 @@ def confirm(page: Page, typed: str, button: str) -> None:
     """Type what the dialog asks for, and press its button."""
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("to confirm").fill(typed, timeout=LONG)
-    sure = dialog.get_by_role("button", name=button)
-    expect(sure).to_be_enabled(timeout=LONG)
-    sure.click()
+    press(dialog.get_by_role("button", name=button))
 
 
 def metric(page: Page, label: str) -> Locator:
-    return page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
+    return page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue").first
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("place", ["endpoints", f"endpoint?endpoint={LONG_NAME}"])
 def test_a_narrow_window_has_no_sideways_scroll(browser: Browser, address: str, ready, place, scheme):
     """On a narrow window, with a name as long as AWS allows, only the table scrolls sideways, never the page."""
-    context = browser.new_context(color_scheme=scheme, viewport={"width": 480, "height": 900})
-    page = context.new_page()
-    page.goto(f"{address}/{place}")
-    ready(page)
-    expect(page.get_by_test_id("stMetric").first).to_be_visible(timeout=LONG)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 480
-    context.close()
+    with open_context(browser, color_scheme=scheme, viewport={"width": 480, "height": 900}) as context:
+        page = context.new_page()
+        page.goto(f"{address}/{place}")
+        ready(page)
+        expect(page.get_by_test_id("stMetric").first).to_be_visible(timeout=LONG)
+        fits(page, 480)
 
 
 def test_idle_endpoints_are_found_priced_and_deleted(address: str, fleet: Sandbox, page: Page, ready):
@@ -103,10 +98,10 @@ def test_idle_endpoints_are_found_priced_and_deleted(address: str, fleet: Sandbo
     page.goto(f"{address}/endpoints")
     ready(page)
     expect(metric(page, "Idle cost per month")).to_have_text("$3,329.82", timeout=LONG)
-    page.get_by_role("button", name="Select 2 idle endpoints").click()
-    page.get_by_role("button", name="Delete 2 endpoints").click(timeout=LONG)
+    press(page.get_by_role("button", name="Select 2 idle endpoints"))
+    press(page.get_by_role("button", name="Delete 2 endpoints"))
     shown(page.get_by_role("dialog").filter(has_text="Delete the endpoint forgotten"), timeout=LONG)
-    expect(page.get_by_role("dialog").get_by_role("button", name="Delete permanently")).to_be_disabled()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Delete permanently").first).to_be_disabled()
     confirm(page, "2 endpoints", "Delete permanently")
     expect(page.get_by_role("dialog")).to_have_count(0, timeout=LONG)
     expect(metric(page, "Idle cost per month")).to_have_text("$0.00", timeout=LONG)
@@ -117,9 +112,7 @@ def test_a_name_opens_its_endpoint(address: str, page: Page, ready):
     """A click on an endpoint's name leads to its page."""
     page.goto(f"{address}/endpoints?text=roads")
     ready(page)
-    table = page.get_by_test_id("stDataFrame").first
-    shown(table, timeout=LONG)
-    table.click(position={"x": 90, "y": HEADER + ROW // 2})
+    click_row(page, 0, 90, "roads")
     expect(page).to_have_url(re.compile(r"/endpoint\?endpoint=roads"), timeout=LONG)
     shown(page.get_by_role("heading", name="roads"), timeout=LONG)
 
@@ -140,11 +133,14 @@ def test_an_endpoints_page_mends_itself(address: str, fleet: Sandbox, page: Page
     stale = page.get_by_text("Last updated")
     fleet.faults.add("error", operation="DescribeEndpoint", code="ThrottlingException", status=400)
     try:
-        for tab in ("Scale", "Lineage") * 100:  # each is a look, until what was read before is too old
-            page.get_by_role("tab", name=tab).click()
+        tabs = cycle(("Scale", "Lineage"))
+
+        def look() -> bool:
+            press(page.get_by_role("tab", name=next(tabs)))
             ready(page)
-            if stale.count():
-                break
+            return stale.count() > 0
+
+        eventually(page, look, bool)  # what was read before is shown until it is too old
     finally:
         fleet.faults.clear()
     expect(stale).to_have_count(0, timeout=LONG)
@@ -157,23 +153,20 @@ def test_one_endpoint_tried_shared_out_and_deleted(
     """A test call shows its mask; a slider and a confirmation shift traffic; the typed name deletes everything."""
     page.goto(f"{address}/endpoint?endpoint={two_variants}&part=Test+call")
     ready(page)
-    page.get_by_role("group", name="Sample images").get_by_role("button").first.click(timeout=LONG)
+    press(page.get_by_role("group", name="Sample images").get_by_role("button").first)
     expect(page.locator(".viewer")).to_have_attribute("data-planes", re.compile("[1-9]"), timeout=LONG)
 
-    page.get_by_role("tab", name="Scale").click()
-    slider = page.get_by_role("slider")
-    slider.focus(timeout=LONG)
-    for _ in range(20):
-        slider.press("ArrowRight")
+    press(page.get_by_role("tab", name="Scale"))
+    set_slider(page.get_by_role("slider"), 70)
     shown(page.get_by_text("blue 70% · green 30%"), timeout=LONG)
-    page.get_by_role("button", name="Review change").click()
-    page.get_by_role("dialog").get_by_role("button", name="Apply").click(timeout=LONG)
+    press(page.get_by_role("button", name="Review change"))
+    press(page.get_by_role("dialog").get_by_role("button", name="Apply"))
     expect(page.get_by_role("dialog")).to_have_count(0, timeout=LONG)
     expect(page.get_by_text("blue 70% · green 30%").first).to_be_visible(timeout=LONG)
     found = fleet.loopback.client("sagemaker").describe_endpoint(EndpointName=two_variants)
     assert [row["CurrentWeight"] for row in found["ProductionVariants"]] == pytest.approx([0.7, 0.3])
 
-    page.get_by_role("button", name="Delete", exact=True).click()
+    press(page.get_by_role("button", name="Delete", exact=True))
     confirm(page, two_variants, "Delete permanently")
     expect(page).to_have_url(re.compile("/endpoints$"), timeout=LONG)
     assert all(two_variants not in names for names in left(fleet).values())

@@ -12,10 +12,9 @@ from playwright.sync_api import Page, expect
 
 from sandbox.server import Sandbox
 from tests.support.answers import HEIGHT, NAMES, WIDTH, probabilities, recordio
-from tests.support.browser import shown
+from tests.support.browser import LONG, press, shown
 
 ROOT = Path(__file__).parents[2]
-LONG = 120_000
 
 pytestmark = pytest.mark.browser
 
@@ -28,7 +27,7 @@ def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterato
     s3.put_object(Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode())
     yield name
     sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
-    sandbox_server.wait_settled(30)
+    assert sandbox_server.wait_settled(90)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def drop(dashboard: str, coast: str, page: Page, tmp_path: Path) -> Callable[[],
 
 def retry(page: Page) -> None:
     """Click the button: the mask is shown, the message is gone, and the page was not reloaded."""
-    page.get_by_role("button", name="Try again").click()
+    press(page.get_by_role("button", name="Try again"))
     expect(page.locator(".viewer")).to_have_attribute("data-planes", "2", timeout=LONG)
     expect(page.get_by_test_id("stAlert")).to_have_count(0)
     assert page.evaluate("window.neverReloaded")
@@ -81,7 +80,7 @@ def test_a_slow_endpoint(drop, faults, page: Page):
     faults.add("delay", seconds=60, operation="InvokeEndpoint", times=1)
     drop()
     shown(page.get_by_test_id("stExpander").filter(has_text="invoking the endpoint"), timeout=LONG)
-    page.get_by_text("Camera", exact=True).click()
+    press(page.get_by_text("Camera", exact=True))
     shown(page.get_by_test_id("stCameraInput"), timeout=LONG)
     shown(page.get_by_test_id("stExpander").filter(has_text="invoking the endpoint"))
     faults.clear()

@@ -15,11 +15,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.browser import shown
+from tests.support.browser import LONG, eventually, fits, open_context, press, shown
 
 ROOT = Path(__file__).parents[2]
 AERIAL = ROOT / "sandbox" / "demo" / "aerial"
-LONG = 120_000
 
 pytestmark = pytest.mark.browser
 
@@ -133,17 +132,22 @@ def test_every_page_has_an_address(dashboard, page: Page, address, title):
 @pytest.mark.parametrize("size", [(1280, 900), (1920, 1080), (480, 900)], ids=lambda size: str(size[0]))
 def test_a_dropped_image_is_segmented(dashboard, browser: Browser, output_path, ready, *, scheme, size):
     """A dropped JPEG is shown next to its mask, and the readout over the river is `water`."""
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
-    page = context.new_page()
-    page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
-    drop(page, river())
-    root = viewer(page)
-    ready(page)  # nothing moves the viewer any more
-    point_at(page, root, inner_point("water"))
-    expect(root.locator(".readout")).to_contain_text("water")
-    page.screenshot(path=Path(output_path, f"painted-{scheme}-{size[0]}.png"))
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    context.close()
+    with open_context(
+        browser, viewport={"width": size[0], "height": size[1]}, color_scheme=scheme
+    ) as context:
+        page = context.new_page()
+        page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
+        drop(page, river())
+        root = viewer(page)
+        ready(page)
+
+        def read_river() -> str:  # what is still drawn above the viewer moves it away from the mouse
+            point_at(page, root, inner_point("water"))
+            return root.locator(".readout").inner_text()
+
+        eventually(page, read_river, lambda text: "water" in text)
+        page.screenshot(path=Path(output_path, f"painted-{scheme}-{size[0]}.png"))
+        fits(page, size[0])
 
 
 def test_one_click_on_an_example(dashboard, page: Page):
@@ -151,25 +155,25 @@ def test_one_click_on_an_example(dashboard, page: Page):
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
     page.goto(f"{dashboard}/segment")
-    page.get_by_role("group", name="Examples").get_by_role("button").first.click(timeout=LONG)
+    press(page.get_by_role("group", name="Examples").get_by_role("button").first)
     viewer(page)
     shown(page.get_by_text("Class breakdown"))
+    eventually(page, lambda: any("inter.woff2" in url for url in requested), bool)
     outside = [url for url in requested if not url.startswith((dashboard, "data:", "blob:"))]
     assert outside == []
-    assert any("inter.woff2" in url for url in requested)
 
 
 def test_the_first_mask_is_one_click_away(dashboard, page: Page, output_path):
     """On the first page of a new sandbox, one click on a sample image shows image and mask next to each other."""
     page.goto(dashboard)
-    page.get_by_role("group", name="Sample images").get_by_role("button").first.click(timeout=LONG)
+    press(page.get_by_role("group", name="Sample images").get_by_role("button").first)
     root = viewer(page)
     expect(root.get_by_role("button", name="Side by side")).to_have_attribute("aria-pressed", "true")
     expect(root).to_contain_text("grass")
     page.screenshot(path=Path(output_path, "first-mask.png"))
 
 
-def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, output_path):
+def test_several_files_of_which_one_is_broken(dashboard, page: Page, ready, tmp_path, output_path):
     """Of several dropped files the broken one is reported with its reason; the others can be shown in turn."""
     broken = tmp_path / "survey 2026-03-14 north-east quadrant, second pass (corrected) 0047.jpg"
     broken.write_bytes(river().read_bytes()[:20_000])
@@ -181,11 +185,12 @@ def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, o
     shown(page.get_by_test_id("stAlert").filter(has_text="damaged or truncated"))
     viewer(page)
     images = page.get_by_role("group", name="Images").get_by_role("button")
-    images.filter(has_text="second.jpg").click()
+    press(images.filter(has_text="second.jpg"))
     expect(images.filter(has_text="second.jpg")).to_have_attribute("aria-pressed", "true", timeout=LONG)
+    ready(page)  # its buttons are there too
     page.screenshot(path=Path(output_path, "several.png"), full_page=True)
     with page.expect_download(timeout=LONG) as download:
-        page.get_by_role("button", name="Mask", exact=True).click()
+        press(page.get_by_role("button", name="Mask", exact=True))
     assert download.value.suggested_filename == "second_mask.png"
     saved = Image.open(download.value.path())
     assert saved.mode == "P"
@@ -200,11 +205,10 @@ def test_killed_sandbox(dashboard, data_dir: Path, page: Page, output_path, tmp_
     shown(page.get_by_role("group", name="Examples"), timeout=LONG)
     os.kill(json.loads((data_dir / "sandbox.json").read_text())["pid"], signal.SIGKILL)
     drop(page, unsent)
-    alert = page.get_by_test_id("stAlert").first
-    shown(alert.filter(has_text="sandbox"), timeout=LONG)
+    expect(page.get_by_test_id("stAlert").filter(has_text="sandbox").first).to_be_visible(timeout=LONG)
     page.screenshot(path=Path(output_path, "killed.png"))
     page.evaluate("window.neverReloaded = true")
-    page.get_by_role("button", name="Try again").first.click()
+    press(page.get_by_role("button", name="Try again").first)
     viewer(page)
     expect(page.get_by_test_id("stAlert")).to_have_count(0, timeout=LONG)
     assert page.evaluate("window.neverReloaded")

@@ -10,15 +10,17 @@ from playwright.sync_api import Page, expect
 APP = Path(__file__).with_name("text_app.py")
 
 
-def test_text_of_others_is_text_in_the_browser(page: Page, streamlit_server: Callable[..., str]) -> None:
+def test_text_of_others_is_text_in_the_browser(
+    page: Page, streamlit_server: Callable[..., str], ready: Callable[[Page], None]
+) -> None:
     """No link, icon, emoji, formula or style comes of it, and a reader sees every character."""
     page.goto(streamlit_server(APP))
     expect(page.get_by_text("All is shown")).to_be_visible()
+    ready(page)
     shown = page.locator("[data-testid=stMarkdownContainer]")
     expect(shown.filter(has_text="=X").nth(3)).to_be_visible()
-    assert page.locator("[data-testid=stMarkdownContainer] a").count() == 0
-    assert page.locator("[data-testid=stMarkdownContainer] .katex").count() == 0
-    assert page.locator("[data-testid=stMarkdownContainer] del").count() == 0
+    for made in ("a", ".katex", "del"):
+        expect(page.locator(f"[data-testid=stMarkdownContainer] {made}")).to_have_count(0)
     texts = [text for text in shown.all_inner_texts() if "=X" in text]
     assert len(texts) >= 4
     for text in texts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from sandbox import launcher
 from sandbox.demo.dataset import write
-from tests.support.browser import shown
+from tests.support.browser import open_context, press, shown
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "segdeck-sandbox"
@@ -52,9 +53,10 @@ def data(dashboard: str, data_dir: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, dashboard: str) -> Page:
+def page(browser: Browser, dashboard: str) -> Iterator[Page]:
     """One tab for the whole journey."""
-    return browser.new_page(viewport={"width": 1280, "height": 1000})
+    with open_context(browser, viewport={"width": 1280, "height": 1000}) as context:
+        yield context.new_page()
 
 
 def fill(page: Page, label: str, value: str) -> None:
@@ -66,12 +68,12 @@ def fill(page: Page, label: str, value: str) -> None:
 
 def launch(page: Page) -> str:
     """Review, confirm, wait for the job's page, and return the job's name."""
-    shown(page.get_by_text("Ready to launch"), timeout=90_000)
-    page.get_by_role("button", name="Review and launch").click()
+    shown(page.get_by_text("Ready to launch"))
+    press(page.get_by_role("button", name="Review and launch"))
     dialog = page.get_by_role("dialog")
     shown(dialog.get_by_text("To undo"))
-    dialog.get_by_role("button", name="Launch job").click()
-    page.wait_for_url(re.compile(r"/training_job\?job="), timeout=90_000)
+    press(dialog.get_by_role("button", name="Launch job"))
+    page.wait_for_url(re.compile(r"/training_job\?job="))
     return page.url.rpartition("=")[2]
 
 
@@ -81,13 +83,15 @@ def wait_for_status(page: Page, status: str) -> None:
     shown(badge, timeout=LONG)
 
 
-def test_launch_and_watch(page, dashboard, data):
+def test_launch_and_watch(page, dashboard, data, ready: Callable[[Page], None]):
     """A click fixes what the pre-flight check reports; the job then runs to its end, with its metrics shown live."""
     page.goto(f"{dashboard}/launch_training")
-    shown(page.get_by_role("button", name="Review and launch"), timeout=90_000)
+    shown(page.get_by_role("button", name="Review and launch"))
     fill(page, "Data", data)
-    shown(page.get_by_text("train_annotation 16"), timeout=90_000)
-    page.get_by_role("button", name="Set to 8").click()
+    shown(page.get_by_text("train_annotation 16"))
+    press(page.get_by_role("button", name="Set to 8"))
+    expect(page.get_by_role("button", name="Set to 8")).to_have_count(0)
+    ready(page)
     fill(page, "epochs", "30")  # long enough to be seen while it trains
     name = launch(page)
     shown(page.get_by_role("heading", name=name))
@@ -103,29 +107,29 @@ def test_launch_and_watch(page, dashboard, data):
 
 def test_clone_and_stop(page):
     """A clone with more epochs is stopped by a confirmed plan, and its model is kept."""
-    page.get_by_role("button", name="Clone").click()
-    shown(page.get_by_text("Edit anything before launch."), timeout=90_000)
+    press(page.get_by_role("button", name="Clone"))
+    shown(page.get_by_text("Edit anything before launch."))
     fill(page, "epochs", "300")
     launch(page)
     shown(page.get_by_text("Best mIOU, epoch"), timeout=LONG)
-    page.get_by_role("button", name="Stop").click()
+    press(page.get_by_role("button", name="Stop"))
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("Stop the training job").first).to_be_visible()
-    dialog.get_by_role("button", name="Stop job").click()
+    press(dialog.get_by_role("button", name="Stop job"))
     wait_for_status(page, "stopped")
-    page.get_by_role("tab", name="Data and model").click()
+    press(page.get_by_role("tab", name="Data and model"))
     shown(page.get_by_text("/output/model.tar.gz"))
 
 
 def test_read_why_it_failed(page):
     """A job whose masks have more classes than num_classes fails, and its page shows why and what to do."""
-    page.get_by_role("button", name="Clone").click()
-    shown(page.get_by_text("Edit anything before launch."), timeout=90_000)
+    press(page.get_by_role("button", name="Clone"))
+    shown(page.get_by_text("Edit anything before launch."))
     fill(page, "epochs", "1")
     fill(page, "num_classes", "2")
     launch(page)
     wait_for_status(page, "failed")
     shown(page.get_by_text("Label out of range"))
     shown(page.get_by_text("raise num_classes"))
-    page.get_by_role("tab", name="Log").click()
+    press(page.get_by_role("tab", name="Log"))
     shown(page.get_by_role("button", name="Jump to first error"))

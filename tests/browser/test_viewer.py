@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Error, Locator, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Error, FloatRect, Locator, Page, ViewportSize, expect
+
+from tests.support.browser import LONG, eventually, open_context, press
 
 APP = Path(__file__).with_name("viewer_app.py")
 LABELS = (40, 30)
@@ -43,12 +45,13 @@ class Viewer:
         return left + (x + 0.5) * scale, top + (y + 0.5) * scale
 
     def point(self, x: int, y: int, pane: str = "result") -> None:
+        self.settled()
         self.page.mouse.move(*self.place(x, y, pane))
 
     def color(self, x: int, y: int, pane: str = "result") -> tuple[int, ...]:
         """Return the color drawn at a label pixel, next to its middle, where the crosshair may be."""
+        self.settled()
         canvas, (left, top) = self.canvas(pane), self.place(x - 0.3, y - 0.3, pane)
-        self.drawn()
         rgba = canvas.evaluate(
             """(canvas, [left, top]) => {
                 const box = canvas.getBoundingClientRect();
@@ -60,23 +63,34 @@ class Viewer:
         )
         return tuple(rgba[:3])
 
-    def drawn(self) -> None:
-        """Wait until the next frame is drawn."""
-        self.page.evaluate(
-            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        )
+    def settled(self) -> None:
+        """Wait until the panes have their size on the page and show the last change."""
+        self.root.evaluate(SETTLED, LONG, timeout=LONG)
 
     def pixels(self, pane: str) -> str:
         """Return all that is drawn in a pane."""
-        self.drawn()
+        self.settled()
         return str(self.canvas(pane).evaluate("(canvas) => canvas.toDataURL()"))
 
-    def readout(self) -> str:
-        return self.root.locator(".readout").inner_text().replace("\n", " ")
+    def reads(self, text: str | re.Pattern[str]) -> None:
+        """Wait until the readout shows this text."""
+        expect(self.root.locator(".readout")).to_have_text(text, use_inner_text=True)
+
+    def reads_first(self, text: str) -> None:
+        """Wait until the readout begins with this text."""
+        self.reads(re.compile("^" + re.escape(text).replace(r"\ ", r"\s+")))
+
+    def reads_last(self, text: str) -> None:
+        """Wait until the readout ends with this text."""
+        self.reads(re.compile(re.escape(text) + "$"))
+
+    def view(self) -> str:
+        """Return zoom and center of what is drawn."""
+        self.settled()
+        return self.root.get_attribute("data-view") or ""
 
     def zoom(self) -> float:
-        self.drawn()
-        return float((self.root.get_attribute("data-view") or "nan").split()[0])
+        return float((self.view() or "nan").split()[0])
 
     def button(self, name: str) -> Locator:
         return self.root.get_by_role("button", name=name, exact=True)
@@ -106,7 +120,8 @@ def open_viewer(address: str, ready: Callable[[Page], None]) -> Callable[[Page],
         page.goto(address)
         ready(page)
         viewer = Viewer(page, page.locator(".viewer"))
-        expect(viewer.root).to_have_attribute("data-planes", "4", timeout=15_000)
+        expect(viewer.root).to_have_attribute("data-planes", "4")
+        viewer.settled()
         return viewer
 
     return open_at
@@ -115,16 +130,15 @@ def open_viewer(address: str, ready: Callable[[Page], None]) -> Callable[[Page],
 @pytest.fixture(scope="module")
 def tab(browser: Browser, address: str, ready: Callable[[Page], None]) -> Iterator[Page]:
     """One tab for all journeys: to start Streamlit in a browser takes longer than any of them."""
-    context = browser.new_context(viewport=DESK, color_scheme="light")
-    page = context.new_page()
-    page.goto(address)
-    ready(page)
-    yield page
-    context.close()
+    with open_context(browser, viewport=DESK, color_scheme="light") as context:
+        page = context.new_page()
+        page.goto(address)
+        ready(page)
+        yield page
 
 
 @pytest.fixture
-def viewer(tab: Page) -> Iterator[Viewer]:
+def viewer(tab: Page, ready: Callable[[Page], None]) -> Iterator[Viewer]:
     """A new viewer; at the end, no error may have reached the browser's console."""
     errors: list[Error] = []
 
@@ -135,14 +149,27 @@ def viewer(tab: Page) -> Iterator[Viewer]:
     tab.evaluate("() => sessionStorage.clear()")
     tab.set_viewport_size(DESK)
     tab.mouse.move(2, 2)
-    turn = int(tab.get_by_text(re.compile("^round")).inner_text().split()[1])
-    tab.get_by_role("button", name="Start over").click()
+    turn = int(tab.get_by_text(re.compile("^round")).first.inner_text().split()[1])
+    press(tab.get_by_role("button", name="Start over"))
     expect(tab.get_by_text(f"round {turn + 1} run 1")).to_be_visible()
-    root = tab.locator(f".st-key-viewer-{turn + 1} .viewer")
-    expect(root).to_have_attribute("data-planes", "4", timeout=15_000)
-    yield Viewer(tab, root)
+    ready(tab)
+    viewer = Viewer(tab, tab.locator(f".st-key-viewer-{turn + 1} .viewer"))
+    expect(viewer.root).to_have_attribute("data-planes", "4")
+    viewer.settled()
+    yield viewer
     tab.remove_listener("pageerror", note)
     assert errors == []
+
+
+def size(locator: Locator) -> tuple[float, float]:
+    box = locator.bounding_box()
+    return (box["width"], box["height"]) if box else (0, 0)
+
+
+def stacked(boxes: list[FloatRect | None]) -> bool:
+    """Return whether the second of two boxes is below the first."""
+    image, result = boxes
+    return bool(image and result and result["y"] >= image["y"] + image["height"])
 
 
 def near(left: tuple[int, ...], right: tuple[float, ...], slack: int = 4) -> bool:
@@ -175,15 +202,15 @@ def test_readout_of_a_pixel(viewer: Viewer, x: int, y: int, text: str) -> None:
     """On either pane, the pixel under the mouse: class, confidence, second class, and position in the image."""
     for pane in ("image", "result"):
         viewer.point(x, y, pane)
-        assert viewer.readout() == text
+        viewer.reads(text)
     viewer.page.mouse.move(2, 2)
-    assert viewer.readout() == "Hover to inspect pixels"
+    viewer.reads("Hover to inspect pixels")
 
 
 def test_ignored_pixels(viewer: Viewer) -> None:
     """Pixels of id 255 read "ignore"."""
     viewer.point(5, 29)
-    assert viewer.readout().startswith("ignore")
+    viewer.reads_first("ignore")
 
 
 def test_classes_are_drawn_over_the_image(viewer: Viewer) -> None:
@@ -207,18 +234,17 @@ def test_zoom_and_pan_keep_both_panes_in_sync(viewer: Viewer) -> None:
     viewer.page.wait_for_function(zoomed, arg=viewer.root.element_handle())
     viewer.page.mouse.move(2, 2)
     viewer.point(10, 12)
-    assert viewer.readout().startswith("car confidence 90%"), "what was under the mouse is still there"
-    assert viewer.readout().endswith("x 210, y 250")
+    viewer.reads_first("car confidence 90%")  # what was under the mouse is still there
+    viewer.reads_last("x 210, y 250")
     assert viewer.pixels("image") == viewer.pixels("result")
 
-    before = viewer.root.get_attribute("data-view")
+    before = viewer.view()
     x, y = viewer.place(20, 15, "image")
     viewer.page.mouse.move(x, y)
     viewer.page.mouse.down()
     viewer.page.mouse.move(x - 60, y - 30, steps=4)
     viewer.page.mouse.up()
-    viewer.drawn()
-    assert viewer.root.get_attribute("data-view") != before
+    assert viewer.view() != before
     assert viewer.pixels("image") == viewer.pixels("result")
 
     viewer.canvas("image").dblclick()
@@ -304,7 +330,7 @@ def test_probability_map_of_a_chosen_class(viewer: Viewer) -> None:
     )
     assert [near(viewer.color(x, 11), scale[p]) for x, p in ((3, 75), (9, 6), (30, 10))] == [True] * 3
     viewer.point(30, 11)
-    assert viewer.readout() == "grass confidence 70% road: 10% x 610, y 230"
+    viewer.reads("grass confidence 70% road: 10% x 610, y 230")
     viewer.entry(2).click()
     expect(viewer.root.locator(".result figcaption")).to_have_text("Probability of car")
     assert near(viewer.color(9, 11), scale[90])
@@ -346,12 +372,11 @@ def test_keys(viewer: Viewer) -> None:
     """Zoom, pan, opacity, classes, mode, layout and help have keys that work wherever the focus is in the viewer."""
     viewer.press("+", "+")
     assert viewer.zoom() == pytest.approx(1.25**2, abs=0.001)
-    before = viewer.root.get_attribute("data-view")
+    before = viewer.view()
     viewer.press("ArrowRight", "ArrowDown")
-    viewer.drawn()
-    zoom, x, y = (float(part) for part in (viewer.root.get_attribute("data-view") or "").split())
+    zoom, x, y = (float(part) for part in viewer.view().split())
     assert (zoom, x > 0.5, y > 0.5) == (pytest.approx(1.5625, abs=0.001), True, True)
-    assert viewer.root.get_attribute("data-view") != before
+    assert viewer.view() != before
     viewer.press("-")
     assert viewer.zoom() == pytest.approx(1.25, abs=0.001)
     viewer.press("0")
@@ -362,7 +387,8 @@ def test_keys(viewer: Viewer) -> None:
     viewer.press("2")
     expect(viewer.entry(0)).to_have_attribute("aria-pressed", "false")
     viewer.press("Alt+4")
-    assert [viewer.entry(i).get_attribute("aria-pressed") for i in (0, 1, 2)] == ["false", "false", "true"]
+    for class_id, pressed in enumerate(("false", "false", "true")):
+        expect(viewer.entry(class_id)).to_have_attribute("aria-pressed", pressed)
     viewer.press("a", "m")
     expect(viewer.entry(0)).to_have_attribute("aria-pressed", "true")
     expect(viewer.root).to_have_attribute("data-mode", "confidence")
@@ -379,26 +405,23 @@ def test_keys(viewer: Viewer) -> None:
 def test_the_crosshair_moves_by_keyboard(viewer: Viewer) -> None:
     """Shift and arrows move the crosshair a label pixel at a time: pixels can be inspected without a mouse."""
     viewer.press("Shift+ArrowRight")
-    assert viewer.readout().endswith("x 430, y 310")
+    viewer.reads_last("x 430, y 310")
     viewer.press("Shift+ArrowUp", "Shift+ArrowLeft")
-    assert viewer.readout().endswith("x 410, y 290")
+    viewer.reads_last("x 410, y 290")
 
 
 def test_space_pans_with_the_mouse(viewer: Viewer) -> None:
     """While Space is held, the image follows the mouse without a button."""
     viewer.press("+", "+", "+")
     viewer.point(20, 15)
-    viewer.drawn()
-    before = viewer.root.get_attribute("data-view")
+    before = viewer.view()
     viewer.page.keyboard.down(" ")
     viewer.point(15, 12)
     viewer.page.keyboard.up(" ")
-    viewer.drawn()
-    moved = viewer.root.get_attribute("data-view")
+    moved = viewer.view()
     assert moved != before
     viewer.point(20, 15)
-    viewer.drawn()
-    assert viewer.root.get_attribute("data-view") == moved
+    assert viewer.view() == moved
 
 
 def test_fullscreen(viewer: Viewer) -> None:
@@ -406,11 +429,9 @@ def test_fullscreen(viewer: Viewer) -> None:
     viewer.button("Full screen").click()
     inside = "(root) => root.getRootNode().fullscreenElement === root"
     viewer.page.wait_for_function(inside, arg=viewer.root.element_handle())
-    box = viewer.root.bounding_box()
-    assert box
-    assert (box["width"], box["height"]) == (1280, 900)
+    eventually(viewer.page, lambda: size(viewer.root), lambda box: box == (1280, 900))
     viewer.point(9, 11)
-    assert viewer.readout().startswith("car")
+    viewer.reads_first("car")
     viewer.press("f")
     viewer.page.wait_for_function("() => !document.fullscreenElement")
 
@@ -418,6 +439,7 @@ def test_fullscreen(viewer: Viewer) -> None:
 def test_split_view(viewer: Viewer) -> None:
     """In the split view both panes are in the same place; the divider is dragged or moved by keys."""
     viewer.button("Split view").click()
+    viewer.settled()
     image, result = viewer.canvas("image").bounding_box(), viewer.canvas("result").bounding_box()
     assert image == result
     divider = viewer.root.get_by_role("slider", name=re.compile("Divider"))
@@ -435,19 +457,20 @@ def test_split_view(viewer: Viewer) -> None:
     viewer.page.keyboard.press("End")
     expect(divider).to_have_attribute("aria-valuenow", "100")
     viewer.point(9, 11)
-    assert viewer.readout().startswith("car"), "the image under it can be inspected too"
+    viewer.reads_first("car")  # the image under it can be inspected too
 
 
 def test_segmentation_only(viewer: Viewer) -> None:
     """In the layout "Mask only" the segmentation has the whole width."""
     viewer.button("Mask only").click()
     expect(viewer.canvas("image")).to_be_hidden()
+    viewer.settled()
     box, root = viewer.canvas().bounding_box(), viewer.root.bounding_box()
     assert box
     assert root
     assert box["width"] > root["width"] - 4
     viewer.point(9, 11)
-    assert viewer.readout().startswith("car")
+    viewer.reads_first("car")
 
 
 def test_narrow_windows_stack_the_panes(viewer: Viewer) -> None:
@@ -456,14 +479,15 @@ def test_narrow_windows_stack_the_panes(viewer: Viewer) -> None:
     viewer.page.wait_for_function(
         "(canvas) => canvas.getBoundingClientRect().width < 480", arg=viewer.canvas().element_handle()
     )
-    image, result = viewer.canvas("image").bounding_box(), viewer.canvas("result").bounding_box()
-    assert image
-    assert result
-    assert result["y"] >= image["y"] + image["height"]
-    assert viewer.root.evaluate("(root) => root.scrollWidth <= root.clientWidth")
+    eventually(
+        viewer.page, lambda: [viewer.canvas(pane).bounding_box() for pane in ("image", "result")], stacked
+    )
+    viewer.page.wait_for_function(
+        "(root) => root.scrollWidth <= root.clientWidth", arg=viewer.root.element_handle()
+    )
     viewer.canvas().scroll_into_view_if_needed()
     viewer.point(9, 11)
-    assert viewer.readout().startswith("car")
+    viewer.reads_first("car")
 
 
 def test_nothing_runs_the_script_again(viewer: Viewer) -> None:
@@ -474,16 +498,15 @@ def test_nothing_runs_the_script_again(viewer: Viewer) -> None:
     viewer.point(30, 15)
     viewer.page.mouse.click(*viewer.place(30, 15))
     viewer.entry(1).click()
-    viewer.page.get_by_role("button", name="Run again").click()
+    press(viewer.page.get_by_role("button", name="Run again"))
     expect(viewer.page.get_by_text(re.compile("run 2$"))).to_be_visible()
 
 
 def test_a_rerun_or_another_theme_changes_nothing(viewer: Viewer) -> None:
     """When the page runs again with the same image, or the theme changes, zoom, mode and hidden classes stay."""
     viewer.press("+", "+", "m", "1")
-    viewer.drawn()
-    before = viewer.root.get_attribute("data-view")
-    viewer.page.get_by_role("button", name="Run again").click()
+    before = viewer.view()
+    press(viewer.page.get_by_role("button", name="Run again"))
     expect(viewer.page.get_by_text(re.compile("run 2$"))).to_be_visible()
     viewer.root.evaluate(
         """({ viewer }) => {
@@ -493,10 +516,9 @@ def test_a_rerun_or_another_theme_changes_nothing(viewer: Viewer) -> None:
     )
     viewer.page.emulate_media(color_scheme="dark")
     viewer.page.wait_for_function("(root) => root.viewer.shownAgain", arg=viewer.root.element_handle())
-    for _ in range(10):
-        viewer.drawn()
+    viewer.settled()
     viewer.page.emulate_media(color_scheme="light")
-    assert viewer.root.get_attribute("data-view") == before
+    assert viewer.view() == before
     expect(viewer.root).to_have_attribute("data-mode", "confidence")
     expect(viewer.entry(1)).to_have_attribute("aria-pressed", "false")
 
@@ -558,7 +580,7 @@ def test_a_mask_alone_shows_why_there_are_no_maps(viewer: Viewer) -> None:
         viewer.button(name).click(force=True)
     expect(viewer.root).to_have_attribute("data-mode", "classes")
     viewer.point(9, 11)
-    assert viewer.readout() == "car x 190, y 230"
+    viewer.reads("car x 190, y 230")
     viewer.page.get_by_text("Mask only", exact=True).click()
     expect(viewer.root).to_have_attribute("data-mode", "confidence")
 
@@ -591,30 +613,47 @@ def test_texts_can_be_read_in_both_themes(
     browser: Browser, scheme: str, open_viewer: Callable[[Page], Viewer]
 ) -> None:
     """In either theme all texts of the viewer have a contrast of at least 4.5 to their background."""
-    context = browser.new_context(color_scheme=scheme, viewport=DESK)
-    viewer = open_viewer(context.new_page())
-    viewer.point(9, 11)
-    contrasts = viewer.root.evaluate(CONTRASTS)
-    context.close()
+    with open_context(browser, color_scheme=scheme, viewport=DESK) as context:
+        viewer = open_viewer(context.new_page())
+        viewer.point(9, 11)
+        viewer.reads_first("car")
+        contrasts = viewer.root.evaluate(CONTRASTS)
     assert len(contrasts) > 15
     assert {text: value for text, value in contrasts if value < 4.5} == {}
 
 
 def test_a_tap_inspects_a_pixel(browser: Browser, open_viewer: Callable[[Page], Viewer]) -> None:
     """On a touch screen a tap inspects the pixel under the finger, and two fingers zoom."""
-    context = browser.new_context(has_touch=True, is_mobile=True, viewport={"width": 800, "height": 900})
-    viewer = open_viewer(context.new_page())
-    assert viewer.readout() == "Tap to inspect pixels"
-    viewer.page.touchscreen.tap(*viewer.place(9, 11))
-    assert viewer.readout().startswith("car confidence 90%")
-    touch = context.new_cdp_session(viewer.page)
-    x, y = viewer.place(20, 15)
-    for kind, spread in (("touchStart", 20), ("touchMove", 40), ("touchMove", 80)):
-        fingers = [{"x": x - spread, "y": y, "id": 1}, {"x": x + spread, "y": y, "id": 2}]
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
-    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    assert viewer.zoom() > 2
-    context.close()
+    options = {"has_touch": True, "is_mobile": True, "viewport": {"width": 800, "height": 900}}
+    with open_context(browser, **options) as context:
+        viewer = open_viewer(context.new_page())
+        viewer.reads("Tap to inspect pixels")
+        viewer.page.touchscreen.tap(*viewer.place(9, 11))
+        viewer.reads_first("car confidence 90%")
+        touch = context.new_cdp_session(viewer.page)
+        x, y = viewer.place(20, 15)
+        for kind, spread in (("touchStart", 20), ("touchMove", 40), ("touchMove", 80)):
+            fingers = [{"x": x - spread, "y": y, "id": 1}, {"x": x + spread, "y": y, "id": 2}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        eventually(viewer.page, viewer.zoom, lambda zoom: zoom > 2)
+
+
+SETTLED = """async (root, milliseconds) => {
+    const sized = (canvas) => {
+        const box = canvas.getBoundingClientRect();
+        const pixels = (side) => Math.max(1, Math.round(box[side] * devicePixelRatio));
+        return canvas.width === pixels("width") && canvas.height === pixels("height");
+    };
+    const settled = ({ viewer }) => viewer?.frame && root.dataset.view && viewer.request == null &&
+        sized(viewer.imageCanvas) && sized(viewer.resultCanvas);
+    const end = performance.now() + milliseconds;
+    await document.fonts.ready;
+    while (!settled(root)) {
+        if (performance.now() > end) throw new Error("the viewer does not come to rest");
+        await new Promise(requestAnimationFrame);
+    }
+}"""
 
 
 CONTRASTS = """(root) => {

@@ -1,8 +1,21 @@
-"""Wait for elements in a real browser."""
+"""Wait for elements in a real browser, and act on them, whatever part of the page is swapped at that moment.
+
+Every wait here has a bound for a loaded machine. It is a bound, not a pause: each ends as soon as its state is there.
+"""
 
 from __future__ import annotations
 
-from playwright.sync_api import Locator, expect
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+LONG = 120_000
+"""Milliseconds that a state may take on a machine whose cores are busy."""
+
+T = TypeVar("T")
 
 
 def shown(locator: Locator, timeout: float | None = None) -> None:
@@ -12,3 +25,59 @@ def shown(locator: Locator, timeout: float | None = None) -> None:
     on one element fails at that moment; a count waits until the old copy is gone.
     """
     expect(locator.filter(visible=True)).to_have_count(1, timeout=timeout)
+
+
+def press(locator: Locator, timeout: float = LONG) -> None:
+    """Click an element once it is there alone; a copy that a swap adds later does not fail the click."""
+    shown(locator, timeout)
+    locator.filter(visible=True).first.click(timeout=timeout)
+
+
+def eventually(page: Page, read: Callable[[], T], holds: Callable[[T], bool], timeout: float = LONG) -> T:
+    """Read a value that no expectation of Playwright covers until it meets a condition, and return it."""
+    deadline = time.monotonic() + timeout / 1000
+    while not holds(value := read()):
+        assert time.monotonic() < deadline, f"still {value!r} after {timeout / 1000:.0f} s"
+        page.wait_for_timeout(50)
+    return value
+
+
+def fits(page: Page, width: int) -> None:
+    """Wait until no part of the page is wider than its window."""
+    page.wait_for_function(
+        "(width) => document.documentElement.scrollWidth <= width", arg=width, timeout=LONG
+    )
+
+
+def set_slider(slider: Locator, value: int) -> None:
+    """Move a slider to the right with the keyboard, and wait until it has the value."""
+    slider.focus(timeout=LONG)
+    for _ in range(value - int(slider.get_attribute("aria-valuenow", timeout=LONG) or 0)):
+        slider.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuenow", str(value), timeout=LONG)
+
+
+def click_row(page: Page, row: int, x: int, text: str) -> None:
+    """Click into a row of the page's first table, x pixels from its left, once the row has this text.
+
+    A table is drawn on a canvas. What it shows is also in a hidden table for screen readers, which follows it.
+    """
+    table = page.get_by_test_id("stDataFrame").first
+    cells = table.locator(f"canvas [role=row][aria-rowindex='{row + 2}']")
+    expect(cells).to_contain_text(text, timeout=LONG)
+    table.click(position={"x": x, "y": HEADER + ROW * (row + 0.5)}, timeout=LONG)
+
+
+HEADER, ROW = 39, 37
+"""Pixels of a table's header and of each row."""
+
+
+@contextmanager
+def open_context(browser: Browser, **options: object) -> Iterator[BrowserContext]:
+    """Open a window of its own, whose actions have the long bound; close it at the end, whatever happens."""
+    context = browser.new_context(**options)  # type: ignore[arg-type]
+    context.set_default_timeout(LONG)
+    try:
+        yield context
+    finally:
+        context.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +38,13 @@ CALLER = (
 )
 
 
+class QueueingServer(ThreadingHTTPServer):
+    """A server that lets many callers wait: with the usual queue of five, a busy machine makes some call again."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class FaultServer:
     """One of `FAULTS` at an address, from `start` until `stop`. calls: the called operations, in order."""
 
@@ -61,33 +67,33 @@ class FaultServer:
             def log_message(self, *args: object) -> None:
                 """Keep the test's output clean."""
 
-        self._handler = Handler
-        self._port = _free_port()
-        self._server: ThreadingHTTPServer | None = None
+        self._server = QueueingServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+        self._server.server_bind()  # until it listens, it refuses connections, and no other server gets its port
+        self._listens = False
         if fault != "connection refused":
             self._listen()
 
     @property
     def url(self) -> str:
         """Return the address; nothing listens there while connections are refused."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self._server.server_port}"
 
     def end(self) -> None:
         """End the fault, also for calls that are waiting."""
-        if self._server is None:
+        if not self._listens:
             self._listen()
         self.over.set()
 
     def stop(self) -> None:
         """Release the port."""
         self.over.set()
-        if self._server is not None:
+        if self._listens:
             self._server.shutdown()
-            self._server.server_close()
+        self._server.server_close()
 
     def _listen(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler)
-        self._server.daemon_threads = True
+        self._listens = True
+        self._server.server_activate()
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def _answer(self, handler: BaseHTTPRequestHandler, target: str) -> None:
@@ -129,9 +135,3 @@ def _send(handler: BaseHTTPRequestHandler, status: int, body: bytes, length: int
     handler.send_header("Content-Length", str(len(body) if length is None else length))
     handler.end_headers()
     handler.wfile.write(body)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
