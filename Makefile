@@ -24,7 +24,7 @@ test: $(DEV) ## Run every test, those in Chromium included
 	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -n auto # without bytecode files, each worker compiles all tests: 6 s
 
 test-fast: $(DEV) ## Run the tests that need no browser, no sandbox and no MXNet: under a minute
-	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -q -n auto -m "not browser and not sandbox and not mxnet"
+	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -q -n auto --ignore=tests/browser -p no:playwright -m "not sandbox and not mxnet"
 
 check: $(DEV) ## Run the linter, the type checker and the import rules
 	@$(BIN)/ruff check .

@@ -49,7 +49,7 @@ BROWSER_SECONDS = 300
 """What a test of a journey may take; the bound of any other test is `timeout` in pyproject.toml."""
 SANDBOX_FIXTURES = {"sandbox_server", "stub_programs", "stub_training_programs", "streamlit_server"}
 DEMO = "demo"
-DEMO_FILES = ("test_journey.py", "test_deploy_journey.py", "test_training_journey.py")
+DEMO_FILES = ("test_journey.py", "test_boundary.py", "test_deploy_journey.py", "test_training_journey.py")
 """Journeys on one dashboard with the demo models (`demo_dashboard`): all on one worker, in this order."""
 KINDS = ("browser", "mxnet", "sandbox")
 MXNET = importlib.util.find_spec("mxnet") is not None

@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 import cli
+from tests.support.apps import app_from_file
 from tests.support.dashboard import IMAGE, SHELL, SPEC, fresh_caches, plain_texts, put_data, start_job
 from tests.support.ports import free_port
 
@@ -139,7 +140,7 @@ def test_every_page_shows_what_another_server_has(
     for variable, value in environ.items():
         monkeypatch.setenv(variable, value)
     fresh_caches()
-    app = AppTest.from_file(SHELL, default_timeout=60)
+    app = app_from_file(SHELL, default_timeout=60)
     for key, value in query.items():
         app.query_params[key] = value
     app = (app if name == "overview" else app.switch_page(f"../{name}.py")).run()

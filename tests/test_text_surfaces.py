@@ -44,6 +44,7 @@ from core.runs.run import RunEndpoint, RunImage
 from core.runs.store import RunStore
 from core.settings import Settings
 from pages.parts.viewer.frame import build
+from tests.support.apps import app_from_file
 from tests.support.dashboard import SHELL, fresh_caches
 from tests.support.hostile_aws import HOSTILE, MARK, HostileAws, hostile_aws
 
@@ -93,7 +94,7 @@ def open_hostile(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Op
     fresh_caches()
 
     def start(page: str, **query: str) -> AppTest:
-        app = AppTest.from_file(SHELL, default_timeout=60)
+        app = app_from_file(SHELL, default_timeout=60)
         for key, value in query.items():
             app.query_params[key] = value
         return (app if page == "overview" else app.switch_page(f"../{page}.py")).run()

@@ -63,9 +63,7 @@ def uses(path: Path) -> list[RetiredUse]:
 
 def test_no_retired_word() -> None:
     """What people read has no retired word, apart from the exceptions with their reasons."""
-    problems = [
-        str(use) for path in files() for use in uses(path) if (use.path, use.word) not in EXCEPTIONS
-    ]
+    problems = [str(use) for path in files() for use in uses(path) if (use.path, use.word) not in EXCEPTIONS]
     assert problems == []
 
 

@@ -25,6 +25,8 @@ QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run",
 )  # fmt: skip
+CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+"""A camera that needs no person and no device."""
 
 expect.set_options(timeout=LONG)  # a bound, not a wait: a busy machine may take its time
 
@@ -41,7 +43,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
     found = [path for name in names if name and (path := shutil.which(name))]
     executable = {"executable_path": found[0]} if found else {}
-    return {**browser_type_launch_args, **executable, "args": list(QUIET)}
+    return {**browser_type_launch_args, **executable, "args": [*QUIET, *CAMERA]}
 
 
 @pytest.fixture

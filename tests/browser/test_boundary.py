@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
@@ -53,17 +54,10 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def dashboard(streamlit_server: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("boundary")
-    environ = {"SEGDECK_SANDBOX_DIR": str(folder / "sandbox"), "SEGDECK_STATE_DIR": str(folder / "state")}
-    return streamlit_server(ROOT / "app.py", {"SEGDECK_MODE": "sandbox", **environ})
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args):
-    """A camera that needs no person and no device."""
-    camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    return {**browser_type_launch_args, "args": [*browser_type_launch_args["args"], *camera]}
+def dashboard(demo_dashboard: Any) -> str:
+    """The address of a dashboard with the demo models."""
+    address: str = demo_dashboard.address
+    return address
 
 
 @pytest.fixture

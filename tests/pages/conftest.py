@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from sandbox.server import Sandbox
 from tests.support.answers import HEIGHT, NAMES, WIDTH, mask, probabilities, recordio
+from tests.support.apps import app_from_file
 from tests.support.dashboard import fresh_caches, put_data
 from tests.support.endpoints import remove_endpoint
 
@@ -38,7 +39,7 @@ def open_page(aws_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> O
     def start(page: str = "segment", environ: Mapping[str, str] = {}, **query: str) -> AppTest:
         for name, value in {"SEGDECK_MODE": "aws", **aws_environ, **environ}.items():
             monkeypatch.setenv(name, value)
-        app = AppTest.from_file(SHELL, default_timeout=60)
+        app = app_from_file(SHELL, default_timeout=60)
         for key, value in query.items():
             app.query_params[key] = value
         return app.switch_page(f"../{page}.py").run()

@@ -20,6 +20,7 @@ from core.plans.plan import plan_upload
 from core.training.channels import data_channels
 from pages.parts.tasks import start
 from sandbox.server import Sandbox
+from tests.support.apps import app_from_function
 from tests.support.dashboard import button, connection_of, open_page, plain_texts, put_data, start_job
 from tests.support.dataset import digests, ids, indexed, make_brushed, make_voc, photo, write
 from tests.support.tool_formats import FORMATS, make_scenes
@@ -258,7 +259,7 @@ def test_the_plan_waits_for_confirmation() -> None:
 
         body("Upload 17 files.", "Upload", lambda: streamlit.session_state.update(begun=True))
 
-    app = AppTest.from_function(script).run()
+    app = app_from_function(script).run()
     assert "Upload 17 files." in everything(app)
     assert "begun" not in app.session_state
     button(app, "Upload").click().run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
+from tests.support.apps import app_from_function
 from tests.support.dashboard import button
 
 
@@ -27,7 +28,7 @@ def app_with_dialog() -> AppTest:
 
         refresh.page(page, st.session_state.get("page", ""))
 
-    return AppTest.from_function(script, default_timeout=30).run()
+    return app_from_function(script, default_timeout=30).run()
 
 
 def test_a_dialog_survives_a_run_of_its_page() -> None:

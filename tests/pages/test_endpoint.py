@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts import cached
 from sandbox.server import Sandbox
-from tests.support.dashboard import button, open_page, plain_texts, texts
+from tests.support.dashboard import ONE_ATTEMPT, button, open_page, plain_texts, texts
 from tests.support.fleet import put_endpoint
 
 OpenEndpoint = Callable[..., AppTest]
@@ -48,7 +48,12 @@ def open_endpoint(fleet: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path) -> 
 
 
 def opener(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, state_dir: str) -> OpenEndpoint:
-    environ = {"SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state_dir, **sandbox.address.environ()}
+    environ = {
+        "SEGDECK_MODE": "aws",
+        "SEGDECK_STATE_DIR": state_dir,
+        **sandbox.address.environ(),
+        **ONE_ATTEMPT,
+    }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     return lambda name="", **query: open_page("endpoint", sandbox, **{"endpoint": name, **query})

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts import cached
 from sandbox.server import Sandbox
-from tests.support.dashboard import button, fresh_caches, open_page, plain_texts, texts
+from tests.support.dashboard import ONE_ATTEMPT, button, fresh_caches, open_page, plain_texts, priced, texts
 from tests.support.fleet import DAY, configure, put_endpoint
 
 OpenList = Callable[..., AppTest]
@@ -47,7 +47,12 @@ def open_list(fleet: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Open
 
 
 def _opener(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, state_dir: str) -> OpenList:
-    environ = {"SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state_dir, **sandbox.address.environ()}
+    environ = {
+        "SEGDECK_MODE": "aws",
+        "SEGDECK_STATE_DIR": state_dir,
+        **sandbox.address.environ(),
+        **ONE_ATTEMPT,
+    }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     return lambda **query: open_page("endpoints", sandbox, **query)
@@ -86,7 +91,7 @@ def test_what_needs_a_hand_comes_first(open_list):
 
 def test_money_on_top(open_list):
     """The page starts with the cost of all endpoints per hour and month, and the idle part of it."""
-    told = figures(open_list())
+    told = figures(priced(open_list()))
     assert told["Cost per hour"] == "$8.45"
     assert told["Cost per month"] == "$6,166.60"
     assert told["Idle cost per month"] == "$2,941.17"
@@ -95,7 +100,7 @@ def test_money_on_top(open_list):
 
 def test_a_row_tells_what_it_runs_on_and_how_it_answers(open_list):
     """A row has the instances, each variant's traffic share, latencies in seconds and the share of errors."""
-    table = open_list().dataframe[0].value.set_index("name")
+    table = priced(open_list()).dataframe[0].value.set_index("name")
     assert table.loc["roads", "instance"] == "2 × ml.g4dn.xlarge"
     assert table.loc["shared-out", "variants"] == "blue 75% · green 25%"
     assert 0.1 < table.loc["roads", "p50"] < table.loc["roads", "p90"] < 0.3
@@ -107,11 +112,11 @@ def test_a_row_tells_what_it_runs_on_and_how_it_answers(open_list):
 
 def test_filters_are_in_the_address(open_list):
     """A link with a health status or a text shows only those endpoints; the cost is still that of all."""
-    app = open_list(health="idle")
+    app = priced(open_list(health="idle"))
     assert set(names(app)) == {"forgotten", "never-called"}
     assert figures(app)["Cost per hour"] == "$8.45"
     assert "2 shown" in texts(app)
-    assert names(open_list(text="p3.2x")) == ["forgotten"]
+    assert names(priced(open_list(text="p3.2x"))) == ["forgotten"]
 
 
 def test_no_endpoint_fits(open_list):
@@ -133,7 +138,7 @@ def test_prices_that_are_still_being_read(open_list, faults):
 
 def test_idle_ones_are_chosen_and_deleted_in_one_plan(open_list, fleet):
     """One click selects all idle endpoints, a second shows the plan with what is deleted and what stays."""
-    app = open_list()
+    app = priced(open_list())
     assert "Select endpoints" in texts(app)
     button(app, "Select 2 idle endpoints").click().run()
     assert "**$2,941.17** per month" in texts(app)
@@ -151,7 +156,7 @@ def test_idle_ones_are_chosen_and_deleted_in_one_plan(open_list, fleet):
 def test_a_table_without_cloudwatch(open_list, faults):
     """Without permission to read metrics, the list is shown, says why, and reports no endpoint as idle."""
     faults.add("error", operation="GetMetricData", code="AccessDenied", message="not authorized", status=403)
-    app = open_list()
+    app = priced(open_list())
     assert {chips[0] for chips in app.dataframe[0].value["health"]} == {"unknown"}
     assert "not allowed to" in texts(app)
     assert figures(app)["Cost per hour"] == "$8.45"

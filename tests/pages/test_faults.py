@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from core.aws.connection import clients, connect
 from core.settings import AWS_SECONDS, Settings
 from pages.parts import shared_cache
+from tests.support.apps import app_from_file
 from tests.support.dashboard import SHELL, fresh_caches, plain_texts
 from tests.support.fault_server import FAULTS, FaultServer
 
@@ -162,7 +163,7 @@ def make_clients() -> None:
 
 def open_page(page: str, **query: str) -> AppTest:
     """The page after its first run."""
-    app = AppTest.from_file(SHELL, default_timeout=60)
+    app = app_from_file(SHELL, default_timeout=60)
     for key, value in query.items():
         app.query_params[key] = value
     return (app if page == "overview" else app.switch_page(f"../{page}.py")).run()

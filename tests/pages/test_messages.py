@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from streamlit.testing.v1 import AppTest
-
 from core.errors import CoreError
 from pages.parts import messages
+from tests.support.apps import app_from_function
 
 
 def test_other_peoples_text_is_shown_as_it_stands():
@@ -40,7 +39,7 @@ def test_unexpected_error_is_logged_under_the_id_it_shows(caplog):
             raise ZeroDivisionError("secret detail")
 
     with caplog.at_level(logging.ERROR):
-        app = AppTest.from_function(page).run()
+        app = app_from_function(page).run()
     assert not app.exception
     [record] = [record for record in caplog.records if record.name == "segdeck"]
     assert record.args[0] in app.error[0].value

@@ -25,11 +25,13 @@ from sandbox.server import Sandbox
 from tests.support.answers import NAMES, probabilities, recordio
 from tests.support.dashboard import (
     IMAGE,
+    ONE_ATTEMPT,
     button,
     connection_of,
     ended,
     open_page,
     plain_texts,
+    priced,
     put_data,
     start_job,
     texts,
@@ -115,7 +117,8 @@ def open_overview(busy: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     """open_overview(sandbox=busy) -> the page after its first run, in mode aws."""
 
     def start(sandbox: Sandbox = busy, mode: str = "aws") -> AppTest:
-        environ = {**sandbox.address.environ(), "SEGDECK_MODE": mode, "SEGDECK_STATE_DIR": str(tmp_path)}
+        environ = {**sandbox.address.environ(), **ONE_ATTEMPT, "SEGDECK_MODE": mode}
+        environ["SEGDECK_STATE_DIR"] = str(tmp_path)
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         return open_page("overview", sandbox, mode=mode)
@@ -143,7 +146,7 @@ def test_figures(open_overview):
 
     An endpoint being deleted is not counted as in service; one whose rollback failed is, and it is billed.
     """
-    known = figures(open_overview())
+    known = figures(priced(open_overview()))
     assert known["Jobs running"] == "0"
     assert known["Endpoints in service"] == "3"
     assert known["Cost per hour"] == "$6.24"
@@ -152,7 +155,7 @@ def test_figures(open_overview):
 
 def test_every_thing_is_linked(open_overview):
     """Each running, failed, erroring or idle job or endpoint is listed with its reason and a link to its page."""
-    app = open_overview()
+    app = priced(open_overview())
     assert {"roads", "forgotten", "feverish", "lost", "broken", "stuck"} <= set(link_labels(app))
     told = plain_texts(app)
     assert "no memory left" in told
@@ -321,7 +324,7 @@ def test_what_is_not_known_is_not_called_well(open_overview, faults):
 def test_without_metrics(open_overview, faults):
     """If CloudWatch cannot be read, no endpoint is reported as called."""
     faults.add("error", operation="GetMetricData", code="AccessDenied", status=403)
-    app = open_overview()
+    app = priced(open_overview())
     assert "No known idle endpoints." in texts(app)
     assert figures(app)["Cost per hour"] == "$6.24"
 

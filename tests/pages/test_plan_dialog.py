@@ -20,7 +20,17 @@ from core.plans.deploy import plan_deploy
 from core.plans.plan import Plan
 from pages.parts import backend
 from sandbox.server import Sandbox
-from tests.support.dashboard import IMAGE, button, connection_of, fresh_caches, open_page, plain_texts, texts
+from tests.support.apps import app_from_function
+from tests.support.dashboard import (
+    IMAGE,
+    ONE_ATTEMPT,
+    button,
+    connection_of,
+    fresh_caches,
+    open_page,
+    plain_texts,
+    texts,
+)
 
 ROLE = "arn:aws:iam::123456789012:role/Server"
 
@@ -45,7 +55,7 @@ def dialog(plan: Plan, sandbox: Sandbox) -> AppTest:
         body(errand)
 
     fresh_caches()
-    return AppTest.from_function(page, args=(plan, connection_of(sandbox)), default_timeout=60).run()
+    return app_from_function(page, args=(plan, connection_of(sandbox)), default_timeout=60).run()
 
 
 def deletion(sandbox: Sandbox, *names: str) -> Plan:
@@ -120,7 +130,7 @@ def here() -> Connection:
 @pytest.fixture
 def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, monkeypatch) -> Iterator[Plan]:
     """A deploy that AWS rejected after its model was created, and the environment of a page that shows it."""
-    for name, value in {"SEGDECK_MODE": "aws", **sandbox_server.address.environ()}.items():
+    for name, value in {"SEGDECK_MODE": "aws", **sandbox_server.address.environ(), **ONE_ATTEMPT}.items():
         monkeypatch.setenv(name, value)
     source = sagemaker.describe_model(ModelName=stub_endpoint())["PrimaryContainer"]["ModelDataUrl"]
     spec = EndpointSpec("cut-1", ROLE, "ml.c5.xlarge", IMAGE, source)
@@ -171,7 +181,7 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
             )
         body(streamlit.session_state["pending"])
 
-    app = AppTest.from_function(page, args=(here(),), default_timeout=60).run()
+    app = app_from_function(page, args=(here(),), default_timeout=60).run()
     assert texts(app).count("already done") == 1
     button(app, "Finish").click().run()
     assert app.success
@@ -199,7 +209,7 @@ def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server,
             )
         body(streamlit.session_state["pending"])
 
-    first = AppTest.from_function(page, args=(here(),), default_timeout=60).run()
+    first = app_from_function(page, args=(here(),), default_timeout=60).run()
     (entry,) = backend.journal().unfinished()
     resume(clients(here()), backend.journal(), entry)
     sandbox_server.wait_settled(30)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from streamlit.testing.v1 import AppTest
+
+from tests.support.apps import app_from_function
 
 
 def script() -> None:
@@ -28,7 +29,7 @@ def test_a_timer_takes_no_click_from_a_part_that_is_drawn_after_it(
     parts: list[str], runs: int, clicks: int
 ) -> None:
     """A timer runs the page again at once if it is alone in its run, else at its next tick: a rerun drops clicks."""
-    app = AppTest.from_function(script, default_timeout=30).run()
+    app = app_from_function(script, default_timeout=30).run()
     app.session_state["parts"] = parts
     app.button[0].click().run()
     assert app.session_state["runs"] == runs

@@ -7,9 +7,9 @@ from threading import Event, Semaphore, Timer
 from typing import Any
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from pages.parts.tasks import BackgroundTask, OnCount, elapsed, start, wait_for_any
+from tests.support.apps import app_from_function
 
 
 def over(*tasks: BackgroundTask[Any]) -> None:
@@ -107,7 +107,7 @@ def test_progress_and_stop_button(total: int, text: str):
         assert hold.wait(20)
         report(4, total)
 
-    app = AppTest.from_function(script)
+    app = app_from_function(script)
     task = app.session_state["task"] = start("Counting", work)
     app.run()
     assert [bar.proto.text for bar in app.get("progress")] == [text]
@@ -152,6 +152,6 @@ def test_the_time_of_many_images_is_that_on_the_clock():
             inferences.append(task)
         progress.show(inferences, SegmentationQueue())
 
-    app = AppTest.from_function(page).run()
+    app = app_from_function(page).run()
     assert not app.exception
     assert app.status[0].label == "3 images done in 5.0 s"

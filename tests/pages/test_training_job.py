@@ -20,7 +20,9 @@ from pages.parts import cached
 from pages.parts.cached import JOB_SECONDS
 from pages.parts.jobs.data import ENDED_SECONDS
 from sandbox.server import Sandbox
+from tests.support.apps import app_from_file, app_from_function
 from tests.support.dashboard import (
+    ONE_ATTEMPT,
     SHELL,
     SPEC,
     button,
@@ -42,7 +44,7 @@ def open_job(
     sandbox_server: Sandbox, aws_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., AppTest]:
     """open_job(name, **query) -> the job's page after its first run, in AWS mode."""
-    for name, value in {"SEGDECK_MODE": "aws", **aws_environ}.items():
+    for name, value in {"SEGDECK_MODE": "aws", **aws_environ, **ONE_ATTEMPT}.items():
         monkeypatch.setenv(name, value)
     return lambda name="", **query: open_page("training_job", sandbox_server, **{"job": name, **query})
 
@@ -153,7 +155,7 @@ def test_instance_metrics(open_job, sagemaker):
         series = MetricSeries("CPUUtilization", "%", "CloudWatch", times, None, np.array([80.0, 95.0]))
         charts.instance_metrics([series], running=True)
 
-    chart = AppTest.from_function(page).run().get("vega_lite_chart")[0].proto
+    chart = app_from_function(page).run().get("vega_lite_chart")[0].proto
     assert chart.alt == "Utilization (%) over time"
     tooltip = json.loads(chart.spec)["layer"][0]["encoding"]["tooltip"]
     assert [line["title"] for line in tooltip] == ["Metric", "Value", "Time"]
@@ -215,7 +217,7 @@ def test_users_share_cached_reads(open_job, sagemaker, faults):
     once = len(faults.hits)
     began = time.monotonic()
     for _ in range(10):
-        app = AppTest.from_file(SHELL, default_timeout=60)
+        app = app_from_file(SHELL, default_timeout=60)
         app.query_params["job"] = name
         assert not app.switch_page("../training_job.py").run().error
     elapsed = time.monotonic() - began
@@ -239,7 +241,7 @@ def dialog(plan: Plan, sandbox: Sandbox) -> AppTest:
         body(pending)
 
     fresh_caches()
-    return AppTest.from_function(page, args=(plan, connection_of(sandbox)), default_timeout=60).run()
+    return app_from_function(page, args=(plan, connection_of(sandbox)), default_timeout=60).run()
 
 
 def launch_plan(*warnings: str) -> Plan:

@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from bench.support.jobs_server import JobsServer, many, record
 from pages.parts import cached
-from tests.support.dashboard import fresh_caches
+from tests.support.apps import app_from_file
+from tests.support.dashboard import ONE_ATTEMPT, fresh_caches
 
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
 
@@ -32,12 +33,12 @@ def open_jobs(server: JobsServer, monkeypatch: pytest.MonkeyPatch) -> OpenJobs:
     """open_jobs(status="Failed", ...) -> the page with these URL parameters, after its first run."""
 
     def start(**query: str) -> AppTest:
-        app = AppTest.from_file(SHELL, default_timeout=60).switch_page("../training_jobs.py")
+        app = app_from_file(SHELL, default_timeout=60).switch_page("../training_jobs.py")
         for key, value in query.items():
             app.query_params[key] = value
         return app.run()
 
-    for name, value in server.environ().items():
+    for name, value in {**server.environ(), **ONE_ATTEMPT}.items():
         monkeypatch.setenv(name, value)
     fresh_caches()
     return start

@@ -51,10 +51,9 @@ def fits(page: Page, width: int) -> None:
 
 def set_slider(slider: Locator, value: int) -> None:
     """Move a slider to the right with the keyboard, and wait until it has the value."""
-    slider.focus(timeout=LONG)
-    for _ in range(value - int(slider.get_attribute("aria-valuenow", timeout=LONG) or 0)):
+    for _ in range(value - int(slider.input_value(timeout=LONG))):
         slider.press("ArrowRight")
-    expect(slider).to_have_attribute("aria-valuenow", str(value), timeout=LONG)
+    expect(slider).to_have_value(str(value))
 
 
 def click_row(page: Page, row: int, x: int, text: str) -> None:

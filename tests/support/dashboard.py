@@ -16,10 +16,13 @@ from core.training.channels import data_channels
 from core.training.job import TrainingSpec, to_request
 from pages.parts import backend, cached
 from sandbox.server import Sandbox
+from tests.support.apps import app_from_file
 
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 BUCKET = "dashboard"
+ONE_ATTEMPT = {"SEGDECK_AWS_SECONDS": "19"}
+"""Environment of a dashboard that calls AWS once: before further attempts, botocore pauses for seconds."""
 ENDED = ("Completed", "Failed", "Stopped")
 SPEC = TrainingSpec(
     name="",
@@ -55,7 +58,7 @@ def open_page(page: str, sandbox: Sandbox, *, mode: str = "aws", **query: str) -
     if mode == "sandbox":
         backend.register(lambda: connection_of(sandbox))
         backend.restart_sandbox()
-    app = AppTest.from_file(SHELL, default_timeout=60)
+    app = app_from_file(SHELL, default_timeout=60)
     for key, value in query.items():
         app.query_params[key] = value
     return (app if page == "overview" else app.switch_page(f"../{page}.py")).run()
@@ -66,6 +69,15 @@ def fresh_caches(patience: float = 30) -> None:
     st.cache_data.clear()
     st.cache_resource.clear()
     cached.shelf().patience = patience
+
+
+def priced(app: AppTest, seconds: float = 60) -> AppTest:
+    """Run the page again until the configurations of all endpoints have arrived; it waits only a moment for them."""
+    deadline = time.monotonic() + seconds
+    while any(metric.label == "Cost per hour" and metric.value.startswith("≥") for metric in app.metric):
+        assert time.monotonic() < deadline, texts(app)
+        app.run()
+    return app
 
 
 def texts(app: AppTest) -> str:
