@@ -13,7 +13,7 @@ from core.endpoints.detail import EndpointDetail
 from core.plans.comparison import compare
 from core.plans.deploy import plan_deploy, plan_update
 from core.plans.plan import Plan
-from pages.parts import account_checks, backend, cached, fleet, links, messages, plan_dialog, state
+from pages.parts import account_checks, backend, buttons, cached, fleet, links, messages, plan_dialog, state
 from pages.parts.deploy import form as deploy_form
 from pages.parts.deploy import model, source, summary
 from pages.parts.deploy.check import CheckedDeployment, check
@@ -96,8 +96,8 @@ def _rest(
             uri=checked.spec.model_uri,
             need=InstanceNeed("hosting", checked.spec.instance_type),
         )
-        reviewed = st.button(
-            "Review plan", type="primary", disabled=checked.blocked, width="stretch", key="review"
+        reviewed = buttons.button(
+            "Review plan", type="primary", disabled=checked.blocked, width="stretch", key="review-deployment"
         )
         with messages.error_boundary("review"):
             if reviewed:

@@ -9,7 +9,7 @@ from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
 from core.plans.steps import SETTLED
-from pages.parts import backend, fleet, formatting, links, messages, refresh, state
+from pages.parts import backend, buttons, fleet, formatting, links, messages, refresh, state
 from pages.parts.endpoints import data, deletion, details, filters, header, slots
 from pages.parts.overview import unfinished
 from pages.parts.shared_cache import PendingError, Snapshot
@@ -81,15 +81,27 @@ def _head(connection: Connection, seen: Snapshot[EndpointDetail]) -> None:
 def _actions(connection: Connection, detail: EndpointDetail) -> None:
     name, status = detail.name, detail.endpoint.status
     with st.container(horizontal=True, width="content", gap="small"):
-        if st.button("Try in Segment", icon=":material/imagesmode:", disabled=status in REFUSING):
+        if buttons.button(
+            "Try in Segment",
+            key=f"try-in-segment-{name}",
+            icon=":material/imagesmode:",
+            disabled=status in REFUSING,
+        ):
             state.choose(state.ENDPOINT, name)
             links.open_page(links.SEGMENT, {state.ENDPOINT: name})
-        if st.button("Update", icon=":material/published_with_changes:", disabled=status not in SETTLED):
+        if buttons.button(
+            "Update",
+            key=f"update-{name}",
+            icon=":material/published_with_changes:",
+            disabled=status not in SETTLED,
+        ):
             links.open_page(links.DEPLOY, {state.ENDPOINT: name})
         st.button(
             "Scale", icon=":material/tune:", on_click=state.choose, args=(slots.TAB, details.SCALE)
         )  # fmt: skip
-        if st.button("Delete", icon=":material/delete:", disabled=detail.endpoint.changing):
+        if buttons.button(
+            "Delete", key=f"delete-{name}", icon=":material/delete:", disabled=detail.endpoint.changing
+        ):
             with messages.error_boundary("delete"):
                 deletion.delete(connection, [name], _leave)
 

@@ -14,7 +14,17 @@ from core.cost.training import PriceTable
 from core.plans.plan import plan_launch
 from core.training.defaults import new_name
 from core.training.hyperparameters import INCREMENTAL_KEYS
-from pages.parts import account_checks, backend, cached, formatting, links, plan_dialog, refresh, state
+from pages.parts import (
+    account_checks,
+    backend,
+    buttons,
+    cached,
+    formatting,
+    links,
+    plan_dialog,
+    refresh,
+    state,
+)
 from pages.parts.jobs import filters
 from pages.parts.launch import data, fields, summary
 from pages.parts.launch import form as launch_form
@@ -89,8 +99,8 @@ def _preflight(
         uri=spec.output_uri,
         need=InstanceNeed("spot" if spec.spot else "training", spec.instance_type),
     )
-    if st.button(
-        "Review and launch", type="primary", disabled=checked.blocked, width="stretch", key="review"
+    if buttons.button(
+        "Review and launch", type="primary", disabled=checked.blocked, width="stretch", key="review-launch"
     ):
         plan_dialog.open_plan(plan, connection, lambda: _open_job(plan.target))
 

@@ -10,7 +10,7 @@ from core.plans.plan import plan_stop
 from core.training.curves import MIOU, early_stop, named
 from core.training.diagnosis import diagnose
 from core.training.job import TrainingJob
-from pages.parts import backend, cached, links, messages, plan_dialog, refresh, state
+from pages.parts import backend, buttons, cached, links, messages, plan_dialog, refresh, state
 from pages.parts.jobs import charts as job_charts
 from pages.parts.jobs import data, details, filters, header
 from pages.parts.log_view import JobLog
@@ -85,15 +85,19 @@ def _head(connection: Connection, job: TrainingJob) -> None:
 
 def _actions(connection: Connection, job: TrainingJob) -> None:
     with st.container(horizontal=True, width="content", gap="small"):
-        if job.running and st.button(
-            "Stop", icon=":material/stop_circle:", disabled=job.status == "Stopping"
+        if job.running and buttons.button(
+            "Stop", key=f"stop-{job.name}", icon=":material/stop_circle:", disabled=job.status == "Stopping"
         ):
             plan_dialog.open_plan(plan_stop(job), connection, st.rerun)
-        if st.button("Clone", icon=":material/content_copy:"):
+        if buttons.button("Clone", key=f"clone-{job.name}", icon=":material/content_copy:"):
             links.open_page(links.LAUNCH_TRAINING, {state.CLONE: job.name})
-        if job.model_uri and st.button("Deploy", icon=":material/deployed_code:"):
+        if job.model_uri and buttons.button(
+            "Deploy", key=f"deploy-{job.name}", icon=":material/deployed_code:"
+        ):
             links.open_page(links.DEPLOY, {state.JOB: job.name})
-        if job.model_uri and st.button("Continue training", icon=":material/resume:"):
+        if job.model_uri and buttons.button(
+            "Continue training", key=f"continue-{job.name}", icon=":material/resume:"
+        ):
             links.open_page(links.LAUNCH_TRAINING, {state.CONTINUE: job.name})
 
 

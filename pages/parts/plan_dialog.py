@@ -125,6 +125,7 @@ class PendingPlan:
     done:        whether it has been executed: a second click reruns the dialog, but must not repeat the plan.
     cleans:      the journal entry of the interrupted change that the plan cleans up after; else None.
     kept:        a sentence on each deletion that was skipped.
+    confirmed:   whether the button was clicked since it was last drawn; a refresh may end the run of the click.
     """
 
     plan: Plan
@@ -134,6 +135,11 @@ class PendingPlan:
     done: bool = False
     cleans: JournalEntry | None = None
     kept: tuple[str, ...] = ()
+    confirmed: bool = False
+
+    def confirm(self) -> None:
+        """Note the click on the button that confirms it."""
+        self.confirmed = True
 
 
 def open_plan(
@@ -169,7 +175,15 @@ def body(pending: PendingPlan) -> None:
             dialogs.close()
             st.rerun()
         label = words.button if pending.interrupted is None else "Finish"
-        sure = st.button(label, key="plan-sure", type="primary", icon=words.icon, disabled=not meant)
+        st.button(
+            label,
+            key="plan-sure",
+            type="primary",
+            icon=words.icon,
+            disabled=not meant,
+            on_click=pending.confirm,
+        )
+        sure, pending.confirmed = meant and pending.confirmed, False
     if sure:
         with messages.error_boundary():
             if not pending.done:

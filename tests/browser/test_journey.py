@@ -60,8 +60,9 @@ def inner_point(name: str) -> tuple[float, float]:
 
 def drop(page: Page, *files: Path) -> None:
     """Drop these files onto the drop zone."""
-    zone = page.get_by_test_id("stFileUploaderDropzone")
+    app, zone = page.get_by_test_id("stApp"), page.get_by_test_id("stFileUploaderDropzone")
     shown(zone, timeout=LONG)
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")  # the page is complete
     items = [(file.name, base64.b64encode(file.read_bytes()).decode()) for file in files]
     transfer = page.evaluate_handle(
         """(items) => {

@@ -18,7 +18,7 @@ from core.datasets.upload_plan import order_upload, warnings_of
 from core.escaping import terminal
 from core.plans.plan import Plan, plan_upload
 from core.text import plural
-from pages.parts import dialogs, elements, links, messages, state, tasks
+from pages.parts import buttons, dialogs, elements, links, messages, state, tasks
 from pages.parts.datasets import session
 from pages.parts.datasets.session import DATASET, CheckedDataset
 
@@ -48,7 +48,9 @@ def _export(checked: CheckedDataset) -> None:
     root = checked.source.root.resolve()
     default = str(Path.home() if checked.home else root.parent) + f"/{root.name}-channels"
     out = st.text_input("New folder", default, key=f"out-{root}")
-    if st.button("Review and export", icon=":material/content_copy:", disabled=not out):
+    if buttons.button(
+        "Review and export", key="dataset-export", icon=":material/content_copy:", disabled=not out
+    ):
         with messages.error_boundary():
             plan = plan_conversion(checked.source, checked.report, Path(out).expanduser(), checked.notes)
             _confirm("Export a fixed copy", str(plan), "Export", lambda: session.current().convert(plan))
@@ -73,7 +75,9 @@ def _upload(connection: Connection, checked: CheckedDataset) -> None:
     default = f"{SANDBOX_DATASETS}{name}/" if connection.is_sandbox else ""
     uri = st.text_input("S3 prefix", default, key=f"to-{name}", placeholder=f"s3://bucket/datasets/{name}/")
     overwrite = st.checkbox("Overwrite objects that differ")
-    if st.button("Review and upload", type="primary", icon=":material/upload:", disabled=not uri):
+    if buttons.button(
+        "Review and upload", key="dataset-upload", type="primary", icon=":material/upload:", disabled=not uri
+    ):
         with messages.error_boundary():
             order = order_upload(
                 checked.source, checked.report, uri, splitting=checked.options.splitting, overwrite=overwrite

@@ -12,7 +12,7 @@ from core.endpoints.detail import EndpointDetail, Scaling
 from core.endpoints.endpoint import Endpoint, Variant
 from core.endpoints.spec import MAX_INSTANCES
 from core.plans.scale import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
-from pages.parts import cached, elements, messages, plan_dialog
+from pages.parts import buttons, cached, elements, messages, plan_dialog
 
 USUAL_CALLS = 60.0
 """Calls per minute and instance: one per second."""
@@ -71,8 +71,11 @@ def _manual(connection: Connection, endpoint: Endpoint) -> None:
         for variant in endpoint.variants
         if (change := _change(variant, weights.get(variant.name), counts.get(variant.name))) is not None
     ]
-    pressed = st.button(
-        "Review change", key="scale", icon=":material/tune:", disabled=not changes or endpoint.changing
+    pressed = buttons.button(
+        "Review change",
+        key=f"scale-{endpoint.name}",
+        icon=":material/tune:",
+        disabled=not changes or endpoint.changing,
     )
     if endpoint.changing:
         st.caption("AWS is changing this endpoint and accepts no other change until that is done.")
@@ -166,8 +169,11 @@ def _autoscaling(connection: Connection, detail: EndpointDetail) -> None:
             key=f"target-{endpoint.name}-{name}", help="Per instance per minute. Above this, AWS adds instances.",
         )  # fmt: skip
     wanted = Scaling(name, low, high, float(target), now.policies if now else ())
-    pressed = st.button(
-        "Review autoscaling", key="autoscale", icon=":material/swap_vert:", disabled=wanted == now
+    pressed = buttons.button(
+        "Review autoscaling",
+        key=f"review-autoscaling-{endpoint.name}",
+        icon=":material/swap_vert:",
+        disabled=wanted == now,
     )
     if pressed:
         with messages.error_boundary("autoscale"):

@@ -17,7 +17,7 @@ from core.endpoints.endpoint import in_words
 from core.endpoints.health import HEALTH_STATUSES
 from core.endpoints.traffic import DAYS, Traffic
 from core.text import plural
-from pages.parts import cards, elements, fleet, links, messages, state
+from pages.parts import buttons, cards, elements, fleet, links, messages, state
 from pages.parts.endpoints import deletion, header, slots
 from pages.parts.fleet import VERDICT_COLORS, FleetRow, FleetSnapshot
 
@@ -75,7 +75,7 @@ def offer_deletion(connection: Connection, rows: Sequence[FleetRow]) -> None:
         going = chosen[: deletion.MOST]
         names = [row.endpoint.name for row in going]
         what = f"Delete {len(names)} endpoints" if len(names) > 1 else f"Delete {messages.plain(names[0])}"
-        pressed = st.button(what, key="delete-chosen", type="primary", icon=":material/delete:")
+        pressed = buttons.button(what, key="delete-chosen", type="primary", icon=":material/delete:")
         rest = (
             f" Only the first {deletion.MOST} of {len(chosen)} selected endpoints are deleted at once."
             if len(chosen) > len(going)
