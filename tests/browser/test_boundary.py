@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from tests.support.browser import LONG, open_context, press, shown
+from tests.support.browser import LONG, eventually, open_context, press, shown
 
 ROOT = Path(__file__).parents[2]
 AERIAL = ROOT / "sandbox" / "demo" / "aerial"
@@ -127,7 +127,7 @@ def test_upload_viewer_camera_and_download_work_under_the_policy(dashboard, page
     press(page.get_by_text("Camera", exact=True))
     video = page.get_by_test_id("stCameraInput").locator("video")
     expect(video).to_have_js_property("paused", False)
-    page.wait_for_function("(video) => video.videoHeight > 0", arg=video.element_handle())
+    eventually(page, lambda: video.evaluate("(video) => video.videoHeight"), bool)
     press(page.get_by_role("button", name="Take Photo"))  # before the first image of the video, it takes none
     shown(page.get_by_text("2 images done in"), timeout=LONG)
     ready(page)

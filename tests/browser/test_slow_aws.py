@@ -66,7 +66,10 @@ def test_a_slow_aws_is_awaited_in_place(dashboard: str, slow_aws: FaultServer, p
         expect(tab.get_by_text(WAITING).first).to_be_visible(timeout=LONG)
         expect(tab.get_by_test_id("stSidebar")).to_contain_text(NO_ACCOUNT)
         tab.evaluate("window.neverReloaded = true")
-        tab.wait_for_function("document.fonts.status === 'loaded'")  # another font has another height
+        # Another font has another height.
+        eventually(
+            tab, lambda tab=tab: tab.evaluate("document.fonts.status"), lambda status: status == "loaded"
+        )
     boxes = {address: settled(tab, address) for address, tab in tabs.items()}
     slow_aws.end()
     for address, (_, answer) in PAGES.items():

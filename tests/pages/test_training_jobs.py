@@ -311,4 +311,4 @@ def test_a_click_on_a_row_that_a_refresh_moves_opens_the_job_of_that_row(server,
     click = StringTriggerValue(data='{"row": 1, "label": "aerial-0999"}')
     app._run(WidgetStates(widgets=[WidgetState(id=opener, string_trigger_value=click)]))
     assert app.title[0].value.replace("\\", "") == "aerial-0999"
-    assert app.query_params["job"] == ["aerial-0999"]
+    assert app.query_params["job"] == "aerial-0999"

@@ -44,8 +44,8 @@ def eventually(page: Page, read: Callable[[], T], holds: Callable[[T], bool], ti
 
 def fits(page: Page, width: int) -> None:
     """Wait until no part of the page is wider than its window."""
-    page.wait_for_function(
-        "(width) => document.documentElement.scrollWidth <= width", arg=width, timeout=LONG
+    eventually(
+        page, lambda: page.evaluate("document.documentElement.scrollWidth"), lambda wide: wide <= width
     )
 
 
