@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,7 +28,7 @@ from commands.common import (
 )
 from commands.follow import follow_to_end, print_events
 from commands.plans import DryRun, Yes, confirm_and_execute
-from core.errors import DeniedError, RejectedError
+from core.errors import AwsError, DeniedError, RejectedError
 from core.text import plural
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ LABELS = {
     "arn": "ARN",
     "mean_iou": "mean IoU",
     "seconds": "duration (s)",
+    "remaining_seconds": "time left (s)",
     "cost_usd": "cost",
     "max_runtime_seconds": "maximum run time (s)",
     "training_seconds": "training time (s)",
@@ -109,7 +111,8 @@ def list_jobs(
 
             listing = all_jobs(clients, job_filter, pages=-(-limit // 100))
             table = prices(clients)
-        rows = [_summary(job, table) for job in listing.jobs[:limit]]
+            left = _seconds_left(clients, listing.jobs[:limit])
+        rows = [_summary(job, table, left) for job in listing.jobs[:limit]]
         complete = listing.complete and len(rows) == len(listing.jobs)
         if as_json:
             notes = list(listing.notes)
@@ -141,10 +144,11 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
             lines = _last_lines(clients, name) if job.status == "Failed" else None
             cuts = _interruptions(clients, job)
             table = prices(clients)
+            left = _seconds_left(clients, [job])
         for note in job.notes:
             say(note)
         diagnosis = diagnose(job, lines)
-        document = _summary(job, table) | _details(job) | {"interruptions": cuts}
+        document = _summary(job, table, left) | _details(job) | {"interruptions": cuts}
         document["diagnosis"] = (
             {
                 "title": diagnosis.title,
@@ -282,8 +286,26 @@ def _last_lines(clients: Clients, name: str) -> list[str] | None:
         return None
 
 
-def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
-    """Return one row of the JSON document."""
+def _seconds_left(clients: Clients, jobs: Sequence[TrainingJob]) -> dict[str, float]:
+    """Return running job -> seconds until its last epoch, for those where that is known; say what was not read."""
+    from core.aws.metrics import sparklines
+    from core.training.eta import seconds_left
+
+    running = [job for job in jobs if job.running and not job.summary]
+    if not running:
+        return {}
+    try:
+        curves = sparklines(clients, running)
+    except AwsError as error:
+        say(f"The time left of running jobs is unknown. {error}")
+        return {}
+    now = datetime.now(UTC)
+    by_job = {job.name: seconds_left(job, curves.get(job.name), now) for job in running}
+    return {name: seconds for name, seconds in by_job.items() if seconds is not None}
+
+
+def _summary(job: TrainingJob, prices: PriceTable, left: Mapping[str, float]) -> dict[str, Any]:
+    """Return one row of the JSON document. left: job name -> seconds until its last epoch."""
     from core.cost.training import training_cost
     from core.training.curves import MIOU
 
@@ -297,6 +319,7 @@ def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
         "instance_type": job.instance_type,
         "spot": None if job.summary else job.spot,
         "seconds": None if job.summary else round(job.seconds(now)),
+        "remaining_seconds": round(left[job.name]) if job.name in left else None,
         "cost_usd": str(cost.so_far.usd) if cost.so_far else None,
         "created_at": iso(job.created_at),
     }
@@ -315,6 +338,7 @@ def _table_row(row: dict[str, Any], *, sandbox: bool) -> dict[str, str]:
         "mean IoU": "" if row["mean_iou"] is None else f"{row['mean_iou']:.3f}",
         "instance": row["instance_type"] + (" spot" if row["spot"] else ""),
         "duration": "" if row["seconds"] is None else clock_duration(row["seconds"]),
+        "left": _left(row),
         cost_label("cost", sandbox=sandbox): _cost(row["cost_usd"]),
         "created": f"{datetime.fromisoformat(row['created_at']).astimezone():%Y-%m-%d %H:%M}",
     }
@@ -352,6 +376,15 @@ def _interruptions(clients: Clients, job: TrainingJob) -> list[dict[str, Any]]:
     ]
 
 
+def _left(row: Mapping[str, Any]) -> str:
+    """Return the time left of a running job; empty for a job that has ended."""
+    from core.text import clock_duration
+
+    if row["status"] not in ("InProgress", "Stopping"):
+        return ""
+    return "unknown" if row["remaining_seconds"] is None else clock_duration(row["remaining_seconds"])
+
+
 def _details(job: TrainingJob) -> dict[str, Any]:
     """Return what `show` adds to the row of `list`."""
     from core.cost.training import spot_saving
@@ -385,6 +418,8 @@ def _print_details(document: dict[str, Any], *, sandbox: bool) -> None:
     from core.cost.training import cost_label
 
     for name, value in document.items():
+        if name == "remaining_seconds" and value is None and document["status"] == "InProgress":
+            write(f"{label(name, LABELS)}: unknown")
         if value is None or name in ("transitions", "diagnosis", "interruptions"):
             continue
         if isinstance(value, dict):
