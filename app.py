@@ -107,7 +107,7 @@ class SandboxKeeper:
 async def lifespan(_app: st.App) -> AsyncGenerator[None]:
     """Before the first user: import slow modules, start the sandbox, print the address to open."""
     from core.datasets.temp_zip import close_all  # noqa: PLC0415  # as above
-    from pages.parts import backend, run_store, session_cleanup  # noqa: PLC0415  # as above
+    from pages.parts import backend, run_store, session_cleanup, webhook  # noqa: PLC0415  # as above
 
     _send_without_delay()
     keeper = _keeper()
@@ -126,6 +126,8 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
         tasks.start_soon(session_cleanup.keep_clean, session_cleanup.closed_sessions)
         if keeper is not None:
             tasks.start_soon(keeper.keep_up)
+        if (settings := _settings()) is not None:
+            tasks.start_soon(webhook.keep_reporting, settings)
         try:
             yield
         finally:
@@ -144,6 +146,14 @@ def _keeper() -> SandboxKeeper | None:
         _say(str(error))
         return None
     return SandboxKeeper(settings.sandbox_dir) if settings.mode == "sandbox" else None
+
+
+def _settings() -> Settings | None:
+    """Return the settings; None if they are invalid, which `_keeper` printed."""
+    try:
+        return Settings.from_environ(os.environ)
+    except CoreError:
+        return None
 
 
 def _close_state_dir() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from core.accounts import REGION, AccountChoice, AccountRole, parse_accounts
 from core.errors import SettingsError
 from core.imaging.pixel_budget import LIMIT
-from core.origins import Origin, parse_origin
+from core.origins import Origin, is_loopback, parse_origin
 
 Mode = Literal["sandbox", "aws"]
 
@@ -89,6 +89,12 @@ VARIABLES = (
         "`NAME=ROLE_ARN;regions=R1,R2;profile=P;external_id=X`.",
         "none",
     ),
+    Variable(
+        "SEGDECK_WEBHOOK_URL",
+        "Gets a JSON document when a training job ends or an endpoint becomes idle: an HTTPS URL, or HTTP on this "
+        "machine.",
+        "no notifications",
+    ),
     Variable("AWS_REGION", "The region, in mode `aws`.", "AWS_DEFAULT_REGION"),
     Variable("AWS_DEFAULT_REGION", "The region if AWS_REGION is not set.", "the profile's region"),
     Variable("AWS_PROFILE", "The profile of ~/.aws to use, in mode `aws`.", "the AWS credential chain"),
@@ -119,6 +125,7 @@ class Settings:
     image_memory_bytes: for decoded images per process.
     aws_seconds:      time limit for one AWS call, retries included.
     accounts:         roles to assume that a user can choose.
+    webhook_url:      gets notifications; empty for none. It may contain a secret, so no `repr` shows it.
     """
 
     mode: Mode = "sandbox"
@@ -132,6 +139,7 @@ class Settings:
     image_memory_bytes: int = LIMIT
     aws_seconds: int = AWS_SECONDS
     accounts: tuple[AccountRole, ...] = ()
+    webhook_url: str = field(default="", repr=False)
 
     @property
     def journal_dir(self) -> Path:
@@ -178,6 +186,7 @@ class Settings:
             ),
             aws_seconds=_whole(values, "SEGDECK_AWS_SECONDS", AWS_SECONDS, 1, MOST_AWS_SECONDS),
             accounts=parse_accounts(values["SEGDECK_ACCOUNTS"]),
+            webhook_url=_webhook(values["SEGDECK_WEBHOOK_URL"]),
         )
 
 
@@ -254,6 +263,34 @@ def _url(text: str) -> str | None:
     if not usable:
         raise _bad("AWS_ENDPOINT_URL", text, "Set it to a URL such as http://127.0.0.1:4566, or unset it.")
     return text.rstrip("/")
+
+
+def _webhook(text: str) -> str:
+    """Return the URL: HTTPS, or HTTP on this machine. An error does not contain it: it may be a secret."""
+    if not text:
+        return ""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:  # an invalid port or address
+        raise _bad_webhook("it is not a URL") from None
+    if not host or port == 0 or not text.isascii() or any(sign <= " " for sign in text):
+        raise _bad_webhook("it is not a URL")
+    if parts.username is not None or parts.password is not None:
+        raise _bad_webhook("it contains a user name or a password, which is not supported")
+    if parts.scheme not in {"http", "https"}:
+        raise _bad_webhook("its scheme is neither https nor http")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise _bad_webhook("it is plain HTTP to another machine")
+    return text
+
+
+def _bad_webhook(why: str) -> SettingsError:
+    return SettingsError(
+        f"The environment variable SEGDECK_WEBHOOK_URL cannot be used: {why}.",
+        why="Its value is not shown, because it may be a secret.",
+        todo="Set it to an HTTPS URL, or to an HTTP URL on this machine such as http://127.0.0.1:9000/, or unset it.",
+    )
 
 
 def _whole(values: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

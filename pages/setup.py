@@ -7,6 +7,7 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.endpoints.endpoint import in_words
 from core.errors import CoreError
+from core.notifications import webhook
 from core.settings import Settings
 from pages.parts import backend, cached, links, messages, state
 from pages.parts.setup import report
@@ -29,9 +30,10 @@ def main() -> None:
     _line("Endpoint URL", f"{connection.aws_url or 'AWS'}, region {connection.region}")
     with messages.error_boundary("checks"):
         report.show(connection)
-    st.subheader("Endpoints and limits")
+    st.header("Endpoints and limits")
     _endpoints(connection)
     _limits(settings)
+    _notifications(settings)
 
 
 def _mode(settings: Settings, connection: Connection | None = None) -> None:
@@ -89,6 +91,17 @@ def _limits(settings: Settings) -> None:
         "Image memory",
         f"{settings.image_memory_bytes // 1_000_000:,} MB for decoded images, shared by all users",
         "Images wait while it is used up. Set SEGDECK_IMAGE_MEMORY_MB to change this.",
+    )
+
+
+def _notifications(settings: Settings) -> None:
+    url = settings.webhook_url
+    _line(
+        "Notifications",
+        f"Sent to {webhook.shown(url)}" if url else "None",
+        "When a training job ends or an endpoint becomes idle."
+        if url
+        else "Set SEGDECK_WEBHOOK_URL to be notified when a training job ends or an endpoint becomes idle.",
     )
 
 
