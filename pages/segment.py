@@ -13,7 +13,7 @@ from core.inference.export import unique_stems
 from core.runs.responses import model_identity
 from core.runs.run import Run, new_id
 from core.runs.store import RunStore
-from pages.parts import backend, endpoint_picker, formatting, links, messages, run_store
+from pages.parts import backend, endpoint_picker, formatting, last_used, links, messages, run_store
 from pages.parts.endpoint_picker import EndpointChoice
 from pages.parts.run_store import RUN
 from pages.parts.segment import files, progress, recording, restore, results, slots, uploads
@@ -67,6 +67,7 @@ def main() -> None:
     elif choice.pending is not None:
         messages.waiting(choice.pending)
     else:
+        uploads.name_copies({image.name: files.copies(image) for image in images})
         run_id = _segment(connection, choice, images, uploaded.ground_truth, store)
         with more:
             _actions(run_id)
@@ -103,6 +104,7 @@ def _submit(
     restored: Restored | None,
 ) -> list[InferenceTask]:
     """Return the task of each image; a new one is started where there is none."""
+    last_used.remember(choice.endpoint.name)
     location = run_store.location_id(backend.settings(), connection)
     model = None if store is None else model_identity(choice.endpoint, location)
     source = None
@@ -158,8 +160,10 @@ def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, InputFile]
         results.strip(inferences, selected)
     results.show(selected, stems[inferences.index(selected)], ground_truth.get(selected.image.id))
     results.download_all(inferences, stems)
+    if len(inferences) == 1 and not selected.over:
+        lines = st.container()  # below the placeholder: nothing moves when the mask replaces both
     with lines:
-        progress.show(inferences, queue())
+        progress.show(inferences, queue(), slots.remove)
 
 
 def _actions(run_id: str) -> None:

@@ -16,12 +16,16 @@ from core.errors import AwsError, InputError
 from core.evaluation.pairs import LabeledImage, pair_up, reader
 from core.evaluation.results import JobScore
 from core.evaluation.run import EvaluatedEndpoint
+from core.imaging.suffixes import IMAGE_SUFFIXES
 from core.training.channels import S3_PREFIX, folder
 from core.training.curves import MIOU, best_epoch, named
 from core.training.job import TrainingJob
 
 MOST_BYTES = 100_000_000
 """Maximum bytes of an image or mask in S3."""
+
+LISTED = 1000
+"""Objects that one call lists."""
 
 VALIDATION, ANNOTATION = "validation", "validation_annotation"
 LABEL_MAP = "validation_label_map.json"
@@ -83,6 +87,24 @@ def validation_set(clients: Clients, job: TrainingJob) -> tuple[list[LabeledImag
             )
     images, masks = (channel.uri for channel in channels if channel is not None)
     return pairs_in_s3(clients, images, masks, _label_map(clients, job))
+
+
+def validation_images(clients: Clients, endpoint: EndpointInfo, most: int) -> tuple[str, tuple[str, ...]]:
+    """Return the job behind an endpoint's model and the S3 URIs of a few of its validation images, evenly spread.
+
+    One call lists the first thousand objects of the channel. Empty where there is no job or no such channel.
+    Raises InputError, AwsError.
+    """
+    job = job_behind(clients, endpoint)
+    channel = job.channel(VALIDATION) if job is not None else None
+    if job is None or channel is None or channel.data_type != S3_PREFIX:
+        return "", ()
+    prefix = folder(channel.uri)
+    keys = list_channel_keys(clients, prefix, cap=LISTED).keys
+    bucket = prefix.removeprefix("s3://").partition("/")[0]
+    images = [f"s3://{bucket}/{key}" for key in keys if key.lower().endswith(IMAGE_SUFFIXES)]
+    step = max(1.0, len(images) / most)
+    return job.name, tuple(images[int(n * step)] for n in range(min(most, len(images))))
 
 
 def pairs_in_s3(

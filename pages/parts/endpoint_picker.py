@@ -15,7 +15,7 @@ from core.escaping import terminal
 from core.imaging.image import FIT
 from core.inference.invoke import Want
 from core.text import listing
-from pages.parts import cached, links, messages, state
+from pages.parts import cached, last_used, links, messages, state
 from pages.parts.shared_cache import PendingError
 from pages.parts.state import Slot, UrlParam
 
@@ -121,7 +121,7 @@ def _read(connection: Connection, name: str) -> tuple[EndpointInfo, PendingError
 
 def _endpoint(names: list[str], requested: str, on_change: Callable[[], None] | None) -> str:
     """Draw the list of endpoints. One that a link names stays in it, even if it is not in service."""
-    state.choose(state.ENDPOINT, requested or names[0])
+    state.choose(state.ENDPOINT, requested or last_used.preselected(names))
     options = names if not requested or requested in names else [requested, *names]
     name: str = st.selectbox(
         "Endpoint",

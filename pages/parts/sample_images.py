@@ -16,6 +16,7 @@ from core.errors import CoreError
 from core.imaging.classes import Classes
 from core.imaging.image import FIT
 from pages.parts import cached, messages
+from pages.parts.cached import Example
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.segment import progress, results
 from pages.parts.segment.images import InputImage
@@ -25,6 +26,10 @@ from pages.parts.state import Slot
 
 OWN = Path(__file__).with_name("sample_image.jpg")
 OWN_ID = "segdeck:sample-image"
+OWN_NOTE = (
+    "This sample image checks whether the endpoint responds, and how fast. "
+    "The mask is meaningful only if the model was trained on similar classes."
+)
 
 QUEUE: Slot[SegmentationQueue] = Slot("sample_images.queue")
 """The samples that were clicked: not in the queue of the Segment page, whose images a sample must not cancel."""
@@ -42,10 +47,10 @@ def show(
     """Draw the sample images of an endpoint and, for the chosen one, image and mask.
 
     classes:      the endpoint's class names; None if unknown.
-    examples_uri: the S3 URI of its `examples.json`; without one, Segdeck's own image is offered.
+    examples_uri: the S3 URI of its `examples.json`; None if it has none.
     chosen:       the id of the image to segment; empty for none. on_pick: gets the id of a clicked image.
     """
-    samples = _samples(connection, examples_uri)
+    samples = _samples(connection, endpoint, examples_uri)
     gallery(
         [tile for _, tile in samples],
         key=f"try-{endpoint}",
@@ -69,10 +74,15 @@ def _segment(image: InputImage, request: SegmentRequest, classes: Classes | None
         st.button("Send again", icon=":material/replay:", on_click=tasks.retry, args=([task],))
 
 
-def _samples(connection: Connection, examples_uri: str | None) -> list[tuple[InputImage, Tile]]:
-    """Return the endpoint's examples; if it has none or they cannot be read, Segdeck's own image."""
+def _samples(
+    connection: Connection, endpoint: str, examples_uri: str | None
+) -> list[tuple[InputImage, Tile]]:
+    """Return images that fit the model; if there are none or they cannot be read, Segdeck's own image.
+
+    They are the endpoint's examples, or validation images of the training job behind its model.
+    """
     try:
-        examples = cached.examples(connection, examples_uri) if examples_uri else ()
+        examples = _examples(connection, endpoint, examples_uri)
     except PendingError as pending:
         messages.waiting_line(pending)
         return []
@@ -80,6 +90,7 @@ def _samples(connection: Connection, examples_uri: str | None) -> list[tuple[Inp
         st.caption(f":material/info: {messages.line(error)}")
         examples = ()
     if not examples:
+        st.caption(OWN_NOTE)
         thumbnail = cached.thumbnail(OWN.read_bytes(), OWN.name)
         tile = Tile(OWN_ID, "A village among lakes", "480 × 360", thumbnail)
         return [(InputImage(OWN_ID, OWN.name, OWN.read_bytes), tile)]
@@ -90,3 +101,16 @@ def _samples(connection: Connection, examples_uri: str | None) -> list[tuple[Inp
         )
         for example, thumbnail in examples
     ]
+
+
+def _examples(
+    connection: Connection, endpoint: str, examples_uri: str | None
+) -> tuple[tuple[Example, bytes], ...]:
+    if examples_uri:
+        return cached.examples(connection, examples_uri)
+    of_job = cached.job_examples(connection, cached.unnamed(connection, endpoint))
+    for note in of_job.notes:
+        st.caption(f":material/info: {messages.plain(note)}")
+    if of_job.images:
+        st.caption(f"Validation images of the training job {messages.plain(of_job.job)}.")
+    return of_job.images

@@ -20,6 +20,7 @@ from core.text import plural
 from pages.parts import buttons, cards, elements, fleet, links, messages, state
 from pages.parts.endpoints import deletion, header, slots
 from pages.parts.fleet import VERDICT_COLORS, FleetRow, FleetSnapshot
+from pages.parts.row_links.row_links import row_links
 
 ROW, HEADER, ROWS = 37, 39, 14
 """Heights in pixels, and the number of rows shown before the table scrolls."""
@@ -58,6 +59,7 @@ def show(rows: Sequence[FleetRow], *, sandbox: bool) -> None:
         on_select=lambda: _tick(key, names),
         alt="Endpoints, those that need attention first",
     )
+    row_links(names, links.ENDPOINT, state.ENDPOINT, "endpoint", key="endpoints-links")
 
 
 def offer_deletion(connection: Connection, rows: Sequence[FleetRow]) -> None:

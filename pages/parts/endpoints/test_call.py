@@ -25,9 +25,6 @@ def show(connection: Connection, detail: EndpointDetail) -> None:
     endpoint_picker.warn_of_algorithm(detail.aws_algorithm)
     st.caption(
         "Click an image to send it. This is a regular call, so an idle endpoint will no longer count as idle."
-        if detail.examples_uri
-        else "Click the image to send it. This sample image checks whether the endpoint responds, and how fast. "
-        "The mask is meaningful only if the model was trained on similar classes."
     )
     sample_images.show(
         connection,

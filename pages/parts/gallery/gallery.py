@@ -35,12 +35,19 @@ class Tile:
 
 
 def gallery(
-    tiles: Sequence[Tile], *, key: str, label: str, on_pick: Callable[[str], None], selected: str = ""
+    tiles: Sequence[Tile],
+    *,
+    key: str,
+    label: str,
+    on_pick: Callable[[str], None],
+    selected: str = "",
+    follow: bool = False,
 ) -> None:
     """Show the row. A click runs `on_pick` with the tile's id before the page runs again.
 
     label:    the name of the row for screen readers.
     selected: the id of the tile that is marked.
+    follow:   the arrow keys pick an image, not only move to it. Not for images whose click costs something.
     """
 
     def picked() -> None:
@@ -57,7 +64,11 @@ def gallery(
         }
         for tile in tiles
     ]
-    _COMPONENT(data={"tiles": rows, "selected": selected, "label": label}, key=key, on_picked_change=picked)
+    _COMPONENT(
+        data={"tiles": rows, "selected": selected, "label": label, "follow": follow},
+        key=key,
+        on_picked_change=picked,
+    )
 
 
 def _data_url(jpeg: bytes | None) -> str:

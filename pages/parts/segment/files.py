@@ -27,6 +27,7 @@ CAMERA = "camera"
 _FILES: Slot[dict[str, InputImage]] = Slot("segment.files")
 _IDS: Slot[dict[str, str]] = Slot("segment.file_ids")
 _DRAWN: Slot[dict[str, list[str]]] = Slot("segment.files_drawn")
+_NAMES: Slot[dict[str, list[str]]] = Slot("segment.file_names")
 _CLEARED: Slot[int] = Slot("segment.files_cleared")
 
 
@@ -51,7 +52,10 @@ def take(key: str, files: Sequence[UploadedFile]) -> None:
     for file in files:
         if file.file_id not in drawn.get(key, ()):
             image = InputImage(_id(file), file.name, file.getvalue)
-            known[image.id] = image  # the same content again is one image, under its newest name
+            known.setdefault(image.id, image)  # the same content again is one image, under its first name
+            names = _NAMES.setdefault(dict).setdefault(image.id, [])
+            if image.name not in names:
+                names.append(image.name)
     drawn[key] = [file.file_id for file in files]
 
 
@@ -74,14 +78,20 @@ def put(files: Iterable[InputImage]) -> None:
 
 def remove(ids: Iterable[str]) -> None:
     """Drop the files with these ids."""
-    known = _FILES.setdefault(dict)
+    known, names = _FILES.setdefault(dict), _NAMES.setdefault(dict)
     for image_id in list(ids):
         known.pop(image_id, None)
+        names.pop(image_id, None)
+
+
+def copies(image: InputImage) -> list[str]:
+    """Return the names of other files of this session with the same content as an image's."""
+    return [name for name in _NAMES.setdefault(dict).get(image.id, ()) if name != image.name]
 
 
 def clear() -> None:
     """Drop all files, and empty the drop zone."""
-    for slot in (_FILES, _IDS, _DRAWN):
+    for slot in (_FILES, _IDS, _DRAWN, _NAMES):
         slot.clear()
     _CLEARED.set((_CLEARED.get() or 0) + 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 import streamlit as st
@@ -24,10 +24,17 @@ ICONS = {
 }
 
 
-def show(inferences: Sequence[InferenceTask], queue: SegmentationQueue | None) -> None:
-    """Draw a line per image and the errors; run the page again whenever an image is over.
+def show(
+    inferences: Sequence[InferenceTask],
+    queue: SegmentationQueue | None,
+    on_remove: Callable[[list[str]], None] | None = None,
+) -> None:
+    """Draw how many images are done and the errors; run the page again whenever an image is over.
 
-    queue: the images' own, to try failed ones again; None: they cannot be tried again here.
+    The line of each image is hidden until it is asked for: it must not push the first mask off the screen.
+
+    queue:     the images' own, to try failed ones again; None: they cannot be tried again here.
+    on_remove: removes images by their ids; None where failed images cannot be removed.
     """
     pending = any(not inference.over for inference in inferences)
     if pending or len(inferences) > 1:  # of a single image, the page shows the rest
@@ -35,7 +42,7 @@ def show(inferences: Sequence[InferenceTask], queue: SegmentationQueue | None) -
         update(inferences, sum(inference.over for inference in inferences))
     failed = [inference for inference in inferences if inference.error is not None]
     for _, group in groupby(sorted(failed, key=_reason), key=_reason):
-        _failure(list(group), queue)
+        _failure(list(group), queue, on_remove)
 
 
 def _update(inferences: Sequence[InferenceTask], over_at_draw: int) -> None:
@@ -52,7 +59,7 @@ def _lines(inferences: Sequence[InferenceTask], over: int) -> None:
     failed = sum(inference.error is not None for inference in inferences)
     with st.status(
         _heading(inferences, stages, over, failed),
-        expanded=not done,
+        expanded=False,
         state="error" if done and failed == over else "complete" if done else "running",
     ):
         lines = [_line(inference, stage) for inference, stage in zip(inferences, stages, strict=True)]
@@ -84,8 +91,12 @@ def _reason(inference: InferenceTask) -> str:
     return f"{type(inference.error).__name__} {inference.error}"
 
 
-def _failure(inferences: list[InferenceTask], queue: SegmentationQueue | None) -> None:
-    """Draw why these failed, with a button that tries them again."""
+def _failure(
+    inferences: list[InferenceTask],
+    queue: SegmentationQueue | None,
+    on_remove: Callable[[list[str]], None] | None,
+) -> None:
+    """Draw why these failed, with buttons that try them again or remove them."""
     error = inferences[0].error
     assert error is not None  # noqa: S101  # for the type checker
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -99,6 +110,14 @@ def _failure(inferences: list[InferenceTask], queue: SegmentationQueue | None) -
             on_click=_retry,
             args=(inferences, queue),
         )
+        if on_remove is not None:
+            st.button(
+                "Remove" if len(inferences) == 1 else f"Remove all {len(inferences)}",
+                key=f"remove-{inferences[0].image.id}",
+                icon=":material/close:",
+                on_click=on_remove,
+                args=([inference.image.id for inference in inferences],),
+            )
 
 
 def _names(inferences: list[InferenceTask], error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,11 +16,13 @@ from core.evaluation.pairs import InputFile
 from core.imaging.image import image_share, open_image
 from core.inference import export
 from core.render.legend import ClassArea
-from core.text import milliseconds
-from pages.parts import elements, messages
+from core.text import milliseconds, plural
+from pages.parts import elements, messages, state, tasks
 from pages.parts.gallery.gallery import Mark, Tile, gallery
 from pages.parts.segment import ground_truth, slots
 from pages.parts.segment.run import InferenceTask, SegmentResult, queue
+from pages.parts.state import Slot
+from pages.parts.tasks import BackgroundTask, OnCount
 from pages.parts.viewer.viewer import viewer
 
 BUTTONS: dict[export.Kind, tuple[str, str, str]] = {
@@ -45,13 +48,31 @@ BUTTONS: dict[export.Kind, tuple[str, str, str]] = {
 """Label, icon and help of each file's button, in this order."""
 
 FOR_ALL: tuple[export.Kind, ...] = ("mask", "overlay", "json", "areas", "figure")
-"""Of every image in one ZIP: no probabilities, which would make it gigabytes."""
+"""In a ZIP unless the probabilities are included as well, which take some 13 MB per image."""
+
+WITH_PROBABILITIES = "zip_probabilities"
+"""Key of the checkbox that includes them."""
+
+Items = tuple[tuple[InferenceTask, str], ...]
+"""Images that are done, each with the stem of its files."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ZipTask:
+    """A ZIP of many images that is being written. items, kinds: what it contains."""
+
+    items: Items
+    kinds: tuple[export.Kind, ...]
+    task: BackgroundTask[bytes]
+
+
+ZIP: Slot[ZipTask] = Slot("segment.zip")
 
 
 def strip(inferences: Sequence[InferenceTask], selected: InferenceTask) -> None:
     """Draw all images as a row to choose from."""
     tiles = [_tile(inference) for inference in inferences]
-    gallery(tiles, key="images", label="Images", on_pick=slots.show, selected=selected.image.id)
+    gallery(tiles, key="images", label="Images", on_pick=slots.show, selected=selected.image.id, follow=True)
 
 
 def _tile(inference: InferenceTask) -> Tile:
@@ -66,8 +87,16 @@ def _tile(inference: InferenceTask) -> Tile:
 
 
 def selected(inferences: Sequence[InferenceTask]) -> InferenceTask:
-    """Return the image to show: the one chosen last, else the first."""
-    return next((inference for inference in inferences if inference.image.id == slots.shown()), inferences[0])
+    """Return the image to show: the one chosen last, else the first that has a mask, else the first."""
+    current = next(
+        (inference for inference in inferences if inference.image.id == slots.shown()), inferences[0]
+    )
+    if slots.chosen_by_user() or current.result is not None:
+        return current
+    first = next((inference for inference in inferences if inference.result is not None), current)
+    if first.result is not None:
+        slots.show_first(first.image.id)  # it stays, when another one before it is done
+    return first
 
 
 def show(
@@ -82,10 +111,10 @@ def show(
         return
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.subheader("Class breakdown")
+        st.header("Class breakdown")
         _areas(result.areas, None if mask is None else ground_truth.iou_by_class(inference, result, mask))
     with right:
-        st.subheader("Downloads")
+        st.header("Downloads")
         _downloads(inference, result, stem, offer_again=offer_again)
 
 
@@ -134,7 +163,7 @@ def _areas(areas: tuple[ClassArea, ...], iou: NDArray[np.float64] | None) -> Non
     )
     colors = ["background-color: #{:02x}{:02x}{:02x}".format(*area.color) for area in areas]
     columns = {
-        "color": st.column_config.TextColumn("", width=24, pinned=True),
+        "color": st.column_config.TextColumn("Color", width=60, pinned=True),
         "name": st.column_config.TextColumn("Class", width=130),
         "share": st.column_config.ProgressColumn(
             "Share", format="%.1f%%", min_value=0, max_value=100, width=130
@@ -170,9 +199,12 @@ def _downloads(inference: InferenceTask, result: SegmentResult, stem: str, *, of
                 key=f"get-{kind}", icon=icon, help=help_text, on_click="ignore", width="stretch",
             )  # fmt: skip
     st.download_button(
-        "Download all (ZIP)", partial(_zip, ((inference, stem),), tuple(kinds)), f"{stem}.zip", "application/zip",
+        "Download all (ZIP)", partial(_zip, ((inference, stem),), _zip_kinds()), f"{stem}.zip", "application/zip",
         key="get-zip", icon=":material/folder_zip:", on_click="ignore", width="stretch",
+        help=None if "probabilities" not in kinds else "Without probabilities, unless they are included below.",
     )  # fmt: skip
+    if "probabilities" in kinds:
+        _probabilities_checkbox()
     if result.labels_only:
         st.caption("The probability maps of this image were removed to free memory or disk space.")
         if offer_again:
@@ -187,18 +219,65 @@ def _downloads(inference: InferenceTask, result: SegmentResult, stem: str, *, of
 
 
 def download_all(inferences: Sequence[InferenceTask], stems: Sequence[str]) -> None:
-    """Draw a button for one ZIP with the files of all images that are done."""
+    """Draw a button that writes a ZIP of all images that are done, its progress, and the download."""
     done = tuple(
         (inference, stem)
         for inference, stem in zip(inferences, stems, strict=True)
         if inference.result is not None
     )
-    if len(done) > 1:
+    if len(done) < 2:
+        return
+    kinds = _zip_kinds()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            f"All {len(done)} images (ZIP)",
+            key="get-all",
+            icon=":material/folder_zip:",
+            on_click=_start_zip,
+            args=(done, kinds),
+            help="Masks, overlays, tables and comparison figures of all images in one ZIP.",
+        )
+    started = ZIP.get()
+    if started is None or (started.items, started.kinds) != (done, kinds):
+        return
+    data = tasks.show(started.task, "zip", stop_help="The ZIP is discarded.")
+    if data is not None:
+        _missing_probabilities(done, kinds)
         st.download_button(
-            f"All {len(done)} images (ZIP)", partial(_zip, done, FOR_ALL), "segdeck.zip", "application/zip",
-            key="get-all", icon=":material/folder_zip:", on_click="ignore",
-            help="Masks, overlays, tables and comparison figures of all images in one ZIP, without probabilities.",
+            f"Download segdeck.zip ({len(data) / 1e6:,.1f} MB)", data, "segdeck.zip", "application/zip",
+            key="get-all-file", type="primary", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
+
+
+def _probabilities_checkbox() -> None:
+    st.checkbox(
+        "Include probabilities",
+        key=WITH_PROBABILITIES,
+        help="In ZIP files. They take some 13 MB per image of 800 × 600 pixels and 21 classes.",
+    )
+
+
+def _zip_kinds() -> tuple[export.Kind, ...]:
+    return (*FOR_ALL, "probabilities") if state.chosen(WITH_PROBABILITIES) else FOR_ALL
+
+
+def _start_zip(items: Items, kinds: tuple[export.Kind, ...]) -> None:
+    if (before := ZIP.get()) is not None:
+        before.task.stop.set()
+    task = tasks.start(f"ZIP of {len(items)} images", partial(_zip, items, kinds))
+    ZIP.set(ZipTask(items, kinds, task))
+
+
+def _missing_probabilities(items: Items, kinds: tuple[export.Kind, ...]) -> None:
+    """Draw how many images are in the ZIP without the probabilities that were asked for."""
+    missing = sum(
+        inference.result is not None and not _has_probabilities(inference.result) for inference, _ in items
+    )
+    if "probabilities" in kinds and missing:
+        st.caption(
+            f":material/info: {plural(missing, 'image')} without probabilities: the endpoint returned a mask only, "
+            "or they were discarded to free memory."
+        )
 
 
 def _has_probabilities(result: SegmentResult) -> bool:
@@ -210,13 +289,23 @@ def _file(inference: InferenceTask, stem: str, kind: export.Kind) -> bytes:
         return export.file(exported, kind).data
 
 
-def _zip(items: tuple[tuple[InferenceTask, str], ...], kinds: tuple[export.Kind, ...]) -> bytes:
-    return export.zip_files(file for inference, stem in items for file in _files(inference, stem, kinds))
+def _zip(items: Items, kinds: tuple[export.Kind, ...], on_count: OnCount | None = None) -> bytes:
+    """Return the ZIP. on_count: gets the number of images that are in it."""
+
+    def files() -> Iterator[export.File]:
+        for done, (inference, stem) in enumerate(items):
+            if on_count is not None:
+                on_count(done, len(items))
+            yield from _files(inference, stem, kinds)
+
+    return export.zip_files(files())
 
 
 def _files(inference: InferenceTask, stem: str, kinds: tuple[export.Kind, ...]) -> tuple[export.File, ...]:
+    result = inference.future.result()
+    kept = tuple(kind for kind in kinds if kind != "probabilities" or _has_probabilities(result))
     with _exported(inference, stem) as exported:
-        return export.files(exported, kinds)
+        return export.files(exported, kept)
 
 
 @contextmanager

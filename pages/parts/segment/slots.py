@@ -11,6 +11,8 @@ CAMERA_ON = "camera_on"
 _EXAMPLES: Slot[list[str]] = Slot("segment.examples")
 _SHOWN: Slot[str] = Slot("segment.shown")
 _SEEN: Slot[list[str]] = Slot("segment.seen")
+_CHOSEN: Slot[bool] = Slot("segment.chosen")
+"""Whether the user chose the image that is shown; otherwise the first one with a mask is shown."""
 
 
 def examples() -> list[str]:
@@ -30,11 +32,12 @@ def clear_examples() -> None:
     examples().clear()
 
 
-def remove(image_id: str) -> None:
-    """Remove an image from the page."""
-    files.remove([image_id])
-    if image_id in examples():
-        examples().remove(image_id)
+def remove(image_ids: list[str]) -> None:
+    """Remove images from the page. They come back if their files are uploaded again."""
+    files.remove(image_ids)
+    for image_id in image_ids:
+        if image_id in examples():
+            examples().remove(image_id)
 
 
 def clear() -> None:
@@ -51,6 +54,18 @@ def has_images() -> bool:
 def show(image_id: str) -> None:
     """Show this image from now on."""
     _SHOWN.set(image_id)
+    _CHOSEN.set(True)
+
+
+def show_first(image_id: str) -> None:
+    """Show this image until another one has a mask first, or the user chooses one."""
+    _SHOWN.set(image_id)
+    _CHOSEN.set(False)
+
+
+def chosen_by_user() -> bool:
+    """Return whether the user chose the image that is shown."""
+    return bool(_CHOSEN.get())
 
 
 def shown() -> str:
@@ -63,5 +78,5 @@ def show_newest(image_ids: list[str]) -> None:
     before = _SEEN.get() or []
     new = [image_id for image_id in image_ids if image_id not in before]
     if new and shown() not in new:
-        show(new[0])
+        show_first(new[0])
     _SEEN.set(image_ids)

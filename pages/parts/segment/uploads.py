@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,8 +15,11 @@ from core.errors import CoreError
 from core.evaluation.pairs import InputFile, ground_truth_files
 from core.imaging.suffixes import IMAGE_SUFFIXES, uploader_types
 from core.settings import Settings
+from core.text import listing
 from pages.parts import cached, messages
+from pages.parts.cached import Example
 from pages.parts.gallery.gallery import Tile, gallery
+from pages.parts.page_drop.page_drop import page_drop
 from pages.parts.segment import files, slots
 from pages.parts.segment.images import InputImage
 from pages.parts.shared_cache import PendingError
@@ -25,6 +29,17 @@ if TYPE_CHECKING:
 
 MOST_FILES = 24
 """Images at once: each is kept in memory, and its response may have 40 MB."""
+
+
+STREAMLIT_MB = 1024 * 1024
+"""Bytes of a megabyte in Streamlit's limit."""
+
+LARGE_ZONE = """<style>
+[data-testid=stFileUploaderDropzone] {
+  min-height: 16rem; flex-direction: column; align-items: center; justify-content: center; border-style: dashed;
+}
+</style>"""
+"""The style of the drop zone of a page without images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +56,12 @@ class Uploads:
 
 
 def from_files(settings: Settings) -> Uploads:
-    """Draw the drop zone, without its text once there are images; return all files of this session."""
+    """Draw the drop zone: large until there are images, then without its text; return all files of this session.
+
+    Files may be dropped anywhere on the page.
+    """
+    if not slots.has_images():
+        st.html(LARGE_ZONE)
     added = st.file_uploader(
         "**Drop images here** or choose files; to paste an image, click the box and press Ctrl+V. "
         f"Up to {MOST_FILES} at a time. Add a ground-truth mask with the same name (`bay.jpg` + `bay.png`) to get "
@@ -55,6 +75,13 @@ def from_files(settings: Settings) -> Uploads:
         label_visibility="collapsed" if slots.has_images() else "visible",
     )
     files.take(files.uploads_key(), added)
+    limit = f"{settings.max_upload_bytes // 1_000_000:,} MB"
+    page_drop(
+        settings.max_upload_bytes // 1_000_000 * STREAMLIT_MB,
+        f"A file can have up to {limit}. Raise SEGDECK_MAX_UPLOAD_MB and restart the dashboard, or use "
+        "`segdeck segment`, which has no limit.",
+        key="page-drop",
+    )
     kept = files.kept()
     masks = ground_truth_files([InputFile(file.name, file.read) for file in kept])
     mask_names = {mask.name for mask in masks.values()}
@@ -90,18 +117,21 @@ def from_camera(switch: DeltaGenerator, place: DeltaGenerator) -> None:
 
 
 def from_examples(connection: Connection, endpoint: EndpointInfo) -> list[InputImage]:
-    """Draw the endpoint's own examples as a row to click on; return those that were clicked."""
-    if endpoint.examples_uri is None:
-        return []
+    """Draw examples that fit the model as a row to click on; return those that were clicked.
+
+    They are the endpoint's own or, where it has none, validation images of the training job behind its model.
+    """
     try:
-        available = cached.examples(connection, endpoint.examples_uri)
+        available, note = _examples(connection, endpoint)
     except PendingError as pending:
         messages.waiting_line(pending)
         return []
     except CoreError as error:
         st.warning(f"Cannot show the examples. {messages.line(error)}", icon=":material/warning:")
         return []
-    with _examples_box():
+    if not available:
+        return []
+    with _examples_box(note):
         tiles = [
             Tile(example.uri, example.title, example.note, thumbnail) for example, thumbnail in available
         ]
@@ -116,10 +146,30 @@ def from_examples(connection: Connection, endpoint: EndpointInfo) -> list[InputI
     ]
 
 
-def _examples_box() -> DeltaGenerator:
-    """Return a box on the page before the first image, then a popover."""
+def name_copies(copies: Mapping[str, Sequence[str]]) -> None:
+    """Draw which files are shown once because they have the same content."""
+    for name, others in copies.items():
+        if not others:
+            continue
+        same = listing([messages.plain(other) for other in others])
+        verb = "is a byte-identical copy" if len(others) == 1 else "are byte-identical copies"
+        st.caption(f":material/content_copy: {same} {verb} of {messages.plain(name)}, which is shown once.")
+
+
+def _examples(
+    connection: Connection, endpoint: EndpointInfo
+) -> tuple[tuple[tuple[Example, bytes], ...], str]:
+    """Return examples with their thumbnails, and a note on where they are from. Raises CoreError, PendingError."""
+    if endpoint.examples_uri is not None:
+        return cached.examples(connection, endpoint.examples_uri), ""
+    of_job = cached.job_examples(connection, endpoint)
+    return of_job.images, f"Validation images of {of_job.job}"
+
+
+def _examples_box(note: str) -> DeltaGenerator:
+    """Return a box on the page before the first image, then a popover. note: where the examples are from."""
     if slots.has_images():
         return st.popover("Examples", icon=":material/imagesmode:")
     box = st.container(border=True)
-    box.markdown("**No image handy?** Try an example.")
+    box.markdown(f"**No image handy?** Try an example.{f' {messages.plain(note)}.' if note else ''}")
     return box
