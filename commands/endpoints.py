@@ -200,7 +200,10 @@ def unfinished(
     finish: Annotated[bool, typer.Option("--finish", help="Run their remaining steps.")] = False,
     clean: Annotated[bool, typer.Option("--clean-up", help="Remove what they created.")] = False,
     leave: Annotated[
-        bool, typer.Option("--leave", help="Remove them from this list and change nothing.")
+        bool,
+        typer.Option(
+            "--leave", help="Leave them as they are: remove them from this list and change nothing."
+        ),
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,

@@ -304,7 +304,7 @@ def _job_lines(evaluation: Evaluation) -> list[str]:
     from core.evaluation.results import WHY_JOBS_DIFFER
 
     lines = [
-        f"The training job {job.job} of {endpoint} reported a validation:mIOU of "
+        f"The training job {job.job} of {endpoint} reported a validation mean IoU of "
         f"{_reported(job.best)} at its best epoch, {_reported(job.last)} at its last."
         for endpoint, job in (evaluation.jobs or {}).items()
     ]

@@ -38,11 +38,11 @@ def main() -> None:
     form, right = st.columns([5, 3], gap="medium")
     chosen = None
     with form, st.container(border=True):
-        st.subheader("Model")
+        st.header("Model")
         with messages.error_boundary("model"):
             chosen = model.choose(connection)
     with right, st.container(border=True):
-        st.subheader("Pre-flight checks")
+        st.header("Pre-flight checks")
         if chosen is None:
             st.caption("Choose a model first. Segdeck inspects it before anything is billed.")
             return

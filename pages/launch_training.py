@@ -76,7 +76,7 @@ def _form(checked: CheckedLaunch, prefill: LaunchPrefill, prices: PriceTable, *,
 def _preflight(
     connection: Connection, checked: CheckedLaunch, prefill: LaunchPrefill, prices: PriceTable
 ) -> None:
-    st.subheader("Pre-flight checks")
+    st.header("Pre-flight checks")
     summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
     past = data.past_jobs(connection, checked.spec)
     plan = plan_launch(

@@ -95,7 +95,7 @@ def _jobs(of: Evaluation) -> str:
         last = DASH if job.last is None else percent(job.last)
         lines.append(
             f"<p>The training job <b>{html(job.job)}</b> of endpoint {html(result.endpoint)} reported a "
-            f"validation:mIOU of {best} at its best epoch and {last} at its last epoch. The mean IoU of this "
+            f"validation mean IoU of {best} at its best epoch and {last} at its last epoch. The mean IoU of this "
             f"evaluation is {percent(result.scores.mean_iou)}.</p>"
         )
     if not lines:

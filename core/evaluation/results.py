@@ -74,7 +74,7 @@ class EndpointScores:
 
 @dataclass(frozen=True, slots=True)
 class JobScore:
-    """The validation mIOU that a training job reported. best: of all epochs; None where only the last is known."""
+    """The validation mean IoU that a training job reported. best: of all epochs; None if only the last is known."""
 
     job: str
     last: float | None

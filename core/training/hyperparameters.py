@@ -196,7 +196,7 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
     ),
     Hyperparameter(
         "early_stopping", "boolean", STOPPING, default="False", choices=BOOLEANS,
-        help="Stop once the validation mIOU no longer improves.",
+        help="Stop once the validation mean IoU no longer improves.",
     ),
     Hyperparameter(
         "early_stopping_min_epochs", "integer", STOPPING, default="5", minimum=0, only_when=_EARLY,
@@ -208,7 +208,7 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
     ),
     Hyperparameter(
         "early_stopping_tolerance", "number", STOPPING, default="0.0", minimum=0, maximum=1, only_when=_EARLY,
-        help="Smallest relative mIOU gain that counts as an improvement.",
+        help="Smallest relative gain in mean IoU that counts as an improvement.",
     ),
 )  # fmt: skip
 """In the order of the form and of the request."""

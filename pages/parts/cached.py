@@ -21,6 +21,7 @@ from core.aws import prices as price_list
 from core.aws.accounts import ChosenAccount, choices, choose
 from core.aws.connection import Connection, clients
 from core.aws.endpoints import endpoint_info_without_classes, listed_endpoints, with_class_names
+from core.aws.evaluation import validation_images
 from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
 from core.aws.training import JobList
@@ -48,6 +49,9 @@ THUMBNAIL = (320, 240)
 
 
 ENDPOINTS_SECONDS, SERVING_SECONDS, CALLER_SECONDS = 15, 60, 600
+JOB_EXAMPLES = 6
+"""Validation images that are offered for a model without examples."""
+
 EXAMPLES_SECONDS, PRICES_SECONDS = 3600, 86_400
 """Seconds that these may be cached."""
 
@@ -197,6 +201,40 @@ def examples(connection: Connection, uri: str) -> tuple[tuple[Example, bytes], .
     )
 
 
+@dataclass(frozen=True, slots=True)
+class JobExamples:
+    """Validation images of the training job behind an endpoint's model.
+
+    job:    its name; empty if unknown.
+    images: each with its thumbnail.
+    notes:  sentences about images that cannot be read.
+    """
+
+    job: str
+    images: tuple[tuple[Example, bytes], ...]
+    notes: tuple[str, ...] = ()
+
+
+def job_examples(connection: Connection, endpoint: EndpointInfo) -> JobExamples:
+    """Return validation images that fit the endpoint's model. Raises InputError, AwsError, PendingError."""
+    key = ("validation images", connection, endpoint.name, endpoint.config, endpoint.model_uri, endpoint.job)
+    what = f"the validation images of the model of {endpoint.name}"
+    return shelf().read(key, partial(_job_examples, connection, endpoint), EXAMPLES_SECONDS, what).value
+
+
+def _job_examples(connection: Connection, endpoint: EndpointInfo) -> JobExamples:
+    job, uris = validation_images(clients(connection), endpoint, JOB_EXAMPLES)
+    images, notes = [], []
+    for uri in uris:
+        try:
+            image = example_thumbnail(connection, uri)
+        except InputError as error:
+            notes.append(str(error))
+        else:
+            images.append((Example(uri, uri.rpartition("/")[2], f"Validation image of {job}"), image))
+    return JobExamples(job, tuple(images), tuple(notes))
+
+
 def _examples(connection: Connection, uri: str) -> tuple[Example, ...]:
     """Read the list behind an endpoint's examples tag. Raises InputError, AwsError."""
     text = get_bytes(clients(connection), uri)
@@ -321,7 +359,7 @@ def job_tags(connection: Connection, job: TrainingJob) -> OptionalPart[dict[str,
 
 
 def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Snapshot[ByJob[MetricSeries]]:
-    """Return the validation mIoU curve of each job that has one. Raises AwsError, PendingError."""
+    """Return the validation mean IoU curve of each job that has one. Raises AwsError, PendingError."""
     return _by_job(
         "curves in the table",
         connection,

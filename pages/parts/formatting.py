@@ -27,11 +27,12 @@ def zone() -> tzinfo:
 
 
 def moment(at: datetime) -> str:
-    """Return a time as "12:03:20" if it is today, else as "22 Nov 12:03", or as "22 Nov 2025" in another year."""
+    """Return a time as "12:03:20" if it is today, else as "Nov 22, 12:03", or as "Nov 22, 2025" in another year."""
     here, today = at.astimezone(zone()), now().astimezone(zone())
     if here.date() == today.date():
         return f"{here:%H:%M:%S}"
-    return f"{here:%d %b %H:%M}" if here.year == today.year else f"{here:%d %b %Y}"
+    day = f"{here:%b} {here.day}"
+    return f"{day}, {here:%H:%M}" if here.year == today.year else f"{day}, {here.year}"
 
 
 def ago(at: datetime) -> str:

@@ -83,7 +83,7 @@ def show(name: str, log: JobLog, empty_text: str) -> None:
     lines = _window(matches, at)
     with st.container(height=HEIGHT if len(lines) > FEW else "content", autoscroll=at is None, border=False):
         elements.code_block(
-            "\n".join(_line(event) for event in lines) or "No lines match.", language="log", wrap_lines=True
+            "\n".join(_line(event) for event in lines) or "No lines match.", language=None, wrap_lines=True
         )
     st.caption(_summary(log, matches, lines, at))
 

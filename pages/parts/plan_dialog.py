@@ -217,7 +217,7 @@ def _steps(steps: Sequence[ApiCall], states: Sequence[StepState | None]) -> None
         label = f"API requests: {len(steps)}"
     with st.expander(label, icon=":material/data_object:"):
         requests = [_request(step, alone=len(steps) == 1) for step in steps]
-        elements.code_block("\n\n".join(requests), language="json", height=320)
+        elements.code_block("\n\n".join(requests), language=None, height=320)
 
 
 def _request(step: ApiCall, *, alone: bool) -> str:

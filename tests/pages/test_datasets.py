@@ -303,4 +303,4 @@ def test_an_s3_prefix_is_validated_by_its_keys(dataset_page: OpenPage, s3: Any) 
     assert "Image size: unknown" in everything(app)
     assert "Only the object names were checked, not the images." in everything(app)
     assert "Train on this dataset" in [link.proto.label for link in app.get("page_link")]
-    assert "Pairs" not in [heading.value for heading in app.subheader]
+    assert "Pairs" not in [heading.value for heading in app.header]

@@ -165,9 +165,9 @@ def test_confused_classes_lead_to_their_images(open_evaluate, shore, evaluate, r
     app = open_evaluate(shore)
     evaluate(app)
     button(app, "predicted as").click().run()
-    assert "land predicted as sea: 1 image" in [heading.value for heading in app.subheader]
+    assert "land predicted as sea: 1 image" in [heading.value for heading in app.header]
     button(app, "All images").click().run()
-    assert "Images, worst first" in [heading.value for heading in app.subheader]
+    assert "Images, worst first" in [heading.value for heading in app.header]
 
 
 def test_two_endpoints(open_evaluate, stub_endpoint, sandbox_server, shore, evaluate):

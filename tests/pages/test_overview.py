@@ -199,7 +199,7 @@ def test_a_new_account_can_try_a_model(open_overview, newcomer):
     app = open_overview(newcomer)
     assert "Click an image to segment it with **coast** (2 classes)." in plain_texts(app)
     assert "Each click sends a billed request to this endpoint in" in plain_texts(app)
-    assert [heading.value for heading in app.subheader][:2] == ["Try a model", "Running now"]
+    assert [heading.value for heading in app.header][:2] == ["Try a model", "Running now"]
     assert "Sandbox: nothing is billed." in plain_texts(open_overview(newcomer, mode="sandbox"))
 
 
@@ -273,14 +273,14 @@ def test_the_example_gives_way_to_jobs(open_overview, newcomer, make_client):
     sagemaker = make_client(newcomer, "sagemaker")
     for name, tags in (("recorded", {"segdeck:recorded": "true"}), ("own", {})):
         wait_for(sagemaker, start_job(sagemaker, name, tags=tags), ended)
-        order = [heading.value for heading in open_overview(newcomer).subheader]
+        order = [heading.value for heading in open_overview(newcomer).header]
         assert order.index("Try a model") == {"recorded": 0, "own": len(order) - 1}[name]
 
 
 def test_a_busy_account_needs_no_example(open_overview):
     """With more endpoints than a new account has, the page is about them alone."""
     app = open_overview()
-    assert "Try a model" not in [heading.value for heading in app.subheader]
+    assert "Try a model" not in [heading.value for heading in app.header]
     assert "assign a class to every pixel" not in texts(app)
 
 
@@ -358,5 +358,5 @@ def test_a_cut_change_is_told(open_overview, busy, faults):
     app = open_overview()
     assert f"Interrupted change: deploying endpoint {name}." in plain_texts(app)
     assert {"Finish", "Clean up"} <= {one.label for one in app.button}
-    button(app, "Keep as is").click().run()
+    button(app, "Leave as is").click().run()
     assert f"deploy {name}" not in plain_texts(app)

@@ -222,7 +222,7 @@ def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server,
 
 
 def test_a_cut_change_may_be_left(sandbox_server, cut):
-    """Keep as is removes the change from the page, and changes nothing else."""
+    """Leave as is removes the change from the page, and changes nothing else."""
     app = open_page("endpoints", sandbox_server)
-    button(app, "Keep as is").click().run()
+    button(app, "Leave as is").click().run()
     assert "Interrupted change" not in texts(app)

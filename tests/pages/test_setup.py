@@ -70,7 +70,7 @@ def test_every_check_has_a_row(open_account: OpenAccount) -> None:
     told = plain_texts(app)
     assert not app.exception
     assert "No problems found" in told
-    assert [header.value for header in app.subheader] == [
+    assert [header.value for header in app.header] == [
         "Account", "Execution role", "Bucket", "Quotas, container image and prices", "Endpoints and limits",
     ]  # fmt: skip
     for text in (
@@ -102,7 +102,7 @@ def test_what_cannot_be_meant_is_said_at_the_fields(open_account: OpenAccount) -
     """A value that cannot be a bucket, role or instance type is an error at the fields, and hides nothing else."""
     app = open_account(bucket="No_Bucket")
     assert "'No_Bucket' is not the name of a bucket" in plain_texts(app)
-    assert "Endpoints and limits" in [header.value for header in app.subheader]
+    assert "Endpoints and limits" in [header.value for header in app.header]
 
 
 def test_a_missing_role_is_created_by_a_plan(open_account: OpenAccount, account: AccessAws) -> None:

@@ -42,6 +42,12 @@ def test_progress_by_epoch():
     assert table["progress"].tolist() == [0.1, 1.0]
 
 
+def test_time_left():
+    """A running job shows the time left by its epochs, "unknown" before the first; an ended job shows none."""
+    rows = frame(job("a", "InProgress"), job("b", "InProgress"), job("c"), a=series(*[0.1] * 15))
+    assert rows["left"].fillna("").tolist() == ["1 h 58 min", "unknown", ""]
+
+
 def test_unknown_progress():
     """An ended job without a curve and a job that has not started show no progress, rather than zero."""
     waiting = job("b", "InProgress", TrainingStartTime=None)
@@ -51,7 +57,7 @@ def test_unknown_progress():
 
 
 def test_the_best_is_not_the_last():
-    """The best mIOU is the highest of the curve; without a curve, the final value that AWS reports."""
+    """The best mean IoU is the highest of the curve; without a curve, the final value that AWS reports."""
     final = job("b", FinalMetricDataList=[{"MetricName": MIOU, "Value": 0.25, "Timestamp": NOW}])
     table = frame(job("a"), final, job("c"), a=series(0.1, 0.7, float("nan"), 0.6))
     assert table["best"].tolist()[:2] == [0.7, 0.25]
@@ -119,10 +125,10 @@ def test_equal_settings():
 
 
 def test_best_values():
-    """A row has a job's best mIOU with its epoch, the lowest loss, and the duration."""
+    """A row has a job's best mean IoU with its epoch, the lowest loss, and the duration."""
     curves = {"a": (series(0.2, 0.6, 0.5), series(1.0, 0.4, 0.5, name=LOSS))}
     row = table.best_frame([job("a", minutes=30)], curves, PRICES, NOW).iloc[0]
-    assert (row["Best mIOU"], row["Best epoch"], row["Lowest loss"]) == (0.6, 1, 0.4)
+    assert (row["Best mean IoU"], row["Best epoch"], row["Lowest loss"]) == (0.6, 1, 0.4)
     assert row["Duration"] == "30 min 00 s"
 
 

@@ -64,10 +64,10 @@ def running(sagemaker: Any) -> str:
 
 
 def test_completed_job(open_job, sagemaker):
-    """A completed job shows its epochs, its best mIOU with the epoch, the source of its curves, and its timeline."""
+    """A completed job shows its epochs, its best mean IoU with the epoch, the source of its curves, and its steps."""
     shown = plain_texts(open_job(finished(sagemaker)))
     assert "Epochs: 3 of 3" in shown
-    assert "Best mIOU, epoch 2: 0.300" in shown
+    assert "Best mean IoU, epoch 2: 0.300" in shown
     assert "Source: SageMaker metrics." in shown
     assert [
         word in shown for word in ("Starting ·", "Downloading the data ·", "Training ·", "Completed")
@@ -193,7 +193,7 @@ def test_last_good_data(open_job, sagemaker, faults):
     shown = plain_texts(app)
     assert "Last updated " in shown
     assert "too many calls" in shown
-    assert "Best mIOU, epoch 2: 0.300" in shown
+    assert "Best mean IoU, epoch 2: 0.300" in shown
 
 
 def test_no_such_job(open_job):
@@ -322,7 +322,7 @@ def test_a_part_that_fails_hides_no_other(open_job, sagemaker, faults):
     app = open_job(name)
     shown = plain_texts(app)
     assert "not allowed to" in app.warning[0].value
-    assert "Best mIOU, epoch 2: 0.300" in shown
+    assert "Best mean IoU, epoch 2: 0.300" in shown
     assert "container never ran" not in shown
     assert not app.error
 
@@ -334,7 +334,7 @@ def test_unreadable_metrics_are_not_missing(open_job, sagemaker, faults):
         faults.add("error", operation=operation, code="AccessDeniedException", status=403, message="No.")
     app = open_job(name)
     shown = {metric.label: metric.value for metric in app.metric}
-    assert (shown["Epochs"], shown["Best mIOU"]) == ("unknown", "unknown")
+    assert (shown["Epochs"], shown["Best mean IoU"]) == ("unknown", "unknown")
     assert "No metrics" not in texts(app)
     assert "not allowed to BatchGetMetrics" in plain_texts(app)
 
@@ -346,4 +346,4 @@ def test_minutes_are_not_epochs(open_job, sagemaker, faults):
     app = open_job(name)
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Epochs"].startswith("unknown of")
-    assert "Best mIOU" in shown
+    assert "Best mean IoU" in shown

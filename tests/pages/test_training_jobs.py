@@ -161,12 +161,12 @@ def test_comparison_of_a_link(server, open_jobs):
     ]
     app = open_jobs(compare="one,two")
     assert [chart.proto.alt for chart in app.get("vega_lite_chart")] == [
-        "Validation mIOU by epoch of 2 training jobs",
+        "Validation mean IoU by epoch of 2 training jobs",
         "Training loss by epoch of 2 training jobs",
     ]
     results, settings = app.dataframe[1].value, app.dataframe[2].value
     assert list(results["Job"]) == ["one", "two"]
-    assert results["Best mIOU"].between(0.5, 0.8).all()
+    assert results["Best mean IoU"].between(0.5, 0.8).all()
     assert list(settings.index) == ["backbone", "learning_rate"]
     assert list(settings.loc["learning_rate"]) == ["0.01", "0.001"]
     app.toggle(key="compare_everything").set_value(True).run()

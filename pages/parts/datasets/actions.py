@@ -40,7 +40,7 @@ def show(connection: Connection, checked: CheckedDataset) -> None:
 
 def _export(checked: CheckedDataset) -> None:
     assert checked.source is not None  # noqa: S101  # for the type checker
-    st.subheader("Fixed copy")
+    st.header("Fixed copy")
     issues = checked.report.problems
     fixable = sum(problem.fixable for problem in issues)
     fixes = f"Fixes {fixable:,} of {plural(len(issues), 'issue')} automatically. " if fixable else ""
@@ -69,7 +69,7 @@ def _check_copy(folder: Path, splitting: Splitting) -> None:
 
 def _upload(connection: Connection, checked: CheckedDataset) -> None:
     assert checked.source is not None  # noqa: S101  # for the type checker
-    st.subheader("Upload to S3")
+    st.header("Upload to S3")
     st.caption("Unchanged files are skipped; interrupted uploads resume.")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", checked.source.root.resolve().name).strip("-") or "dataset"
     default = f"{SANDBOX_DATASETS}{name}/" if connection.is_sandbox else ""

@@ -26,7 +26,7 @@ _SHOWN: Slot[str] = Slot("datasets.shown_pair")
 
 def show(source: Dataset, report: LayoutReport) -> None:
     """Draw the filters, one page of thumbnails, and the selected pair in the viewer."""
-    st.subheader("Pairs")
+    st.header("Pairs")
     pairs = _filtered(report)
     if not pairs:
         st.info("**No pairs match these filters.**", icon=":material/filter_alt:")

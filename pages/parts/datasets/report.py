@@ -53,7 +53,7 @@ def _metrics_row(report: LayoutReport) -> None:
 
 
 def _problems(problems: tuple[DataProblem, ...]) -> None:
-    st.subheader("Issues")
+    st.header("Issues")
     by_code: dict[str, list[DataProblem]] = {}
     for problem in problems:
         by_code.setdefault(problem.code, []).append(problem)
@@ -97,14 +97,14 @@ def _problems(problems: tuple[DataProblem, ...]) -> None:
 
 
 def _label_map(split: str, table: object) -> None:
-    st.subheader(f"Label map of {split}")
+    st.header(f"Label map of {split}")
     st.caption("Check this mapping: label maps are often reversed by mistake.")
     rows = pd.DataFrame(dict(table).items(), columns=["Pixel value", "Label"])  # type: ignore[call-overload]
     elements.dataframe(rows, hide_index=True, width=240, alt=f"Label map of {split}")
 
 
 def _class_breakdown(report: LayoutReport) -> None:
-    st.subheader("Class breakdown")
+    st.header("Class breakdown")
     totals = {split: sum(row.pixels[split] for row in report.histogram) or 1 for split in SPLITS}
     table = pd.DataFrame(
         {
@@ -120,7 +120,7 @@ def _class_breakdown(report: LayoutReport) -> None:
     )
     column = st.column_config
     columns = {
-        "color": column.TextColumn("", width=24, pinned=True),
+        "color": column.TextColumn("Color", width=60, pinned=True),
         "id": column.NumberColumn("ID", width=50),
         "name": column.TextColumn("Class", width=150),
     }

@@ -48,7 +48,7 @@ FIELDS = (
 def endpoint(prices: PriceTable) -> None:
     """Draw the fields of a new endpoint: name, instances, role."""
     with st.container(border=True):
-        st.subheader("Endpoint")
+        st.header("Endpoint")
         _text("Endpoint name", "name", "Letters, digits and hyphens. Clients call the endpoint by this name.")
         _instances(prices)
         _role()
@@ -57,7 +57,7 @@ def endpoint(prices: PriceTable) -> None:
 def variant(detail: EndpointDetail, prices: PriceTable) -> None:
     """Draw the choice of the variant that gets the model: an existing one, or an additional one."""
     with st.container(border=True):
-        st.subheader("Variant")
+        st.header("Variant")
         names = [variant.name for variant in detail.endpoint.variants]
         st.radio(
             "Deploy the model to",
@@ -87,7 +87,7 @@ def variant(detail: EndpointDetail, prices: PriceTable) -> None:
 def class_names(existing: FoundClasses, count: int | None) -> None:
     """Draw the existing class names, or fields to enter some. count: the number of classes of the model."""
     with st.container(border=True):
-        st.subheader("Class names")
+        st.header("Class names")
         for note in existing.notes:
             st.caption(f":material/info: {messages.plain(note)}")
         if existing.classes is not None:

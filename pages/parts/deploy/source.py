@@ -23,7 +23,7 @@ from core.local_files import private_folder, private_opener
 from core.plans.deploy import ModelUpload
 from core.plans.model_source import missing_model
 from core.training.filters import JobFilter
-from core.training.job import TrainingJob
+from core.training.job import STATUS_WORDS, TrainingJob
 from pages.parts import backend, cached, formatting, messages, state
 from pages.parts.deploy import data
 from pages.parts.state import Form, Slot
@@ -224,9 +224,15 @@ def _choice(label: str, field: str, names: list[str], titles: dict[str, str], no
 
 
 def _titles(jobs: Sequence[TrainingJob]) -> dict[str, str]:
+    """Return job name -> its line in the list. A job that did not complete is marked: its model is not finished."""
     return {
         job.name: " · ".join(
-            (job.name, *([] if job.summary else [job.algorithm]), formatting.ago(job.created_at))
+            (
+                job.name,
+                *([] if job.status == "Completed" else [STATUS_WORDS.get(job.status, job.status)]),
+                *([] if job.summary else [job.algorithm]),
+                formatting.ago(job.created_at),
+            )
         )
         for job in jobs
     }

@@ -59,7 +59,7 @@ def show(connection: Connection, endpoint: Endpoint, seen: Snapshot[Any]) -> Non
     axis = alt.X(
         "x:T",
         title=None,
-        axis=alt.Axis(format="%H:%M" if every < DAILY_FROM else "%d %b", labelOverlap=True, tickCount=7),
+        axis=alt.Axis(format="%H:%M" if every < DAILY_FROM else "%b %-d", labelOverlap=True, tickCount=7),
         scale=alt.Scale(domain=[at.isoformat() for at in (series.at - WINDOWS[window][0], series.at)]),
     )
     with st.grid(2, min_column_width=320, gap="small"):
@@ -125,7 +125,7 @@ def _tooltip(form: str) -> list[object]:
     return [
         "name:N",
         alt.Tooltip("value:Q", format=form),
-        alt.Tooltip("x:T", format="%d %b %H:%M", title="from"),
+        alt.Tooltip("x:T", format="%b %-d, %H:%M", title="from"),
     ]
 
 

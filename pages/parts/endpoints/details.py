@@ -78,7 +78,7 @@ def _config(detail: EndpointDetail) -> None:
         if detail.config is None:
             st.caption("Deleted, or no permission to read it.")
         else:
-            elements.code_block(_json(dict(detail.config.request)), language="json", wrap_lines=True)
+            elements.code_block(_json(dict(detail.config.request)), language=None, wrap_lines=True)
     with right:
         for model in detail.models:
             st.markdown(f"**Model** {messages.plain(model.name)}")
@@ -88,11 +88,11 @@ def _config(detail: EndpointDetail) -> None:
                 "ExecutionRoleArn": model.role_arn,
             }
             elements.code_block(
-                _json({**shown, "Environment": dict(model.environment)}), language="json", wrap_lines=True
+                _json({**shown, "Environment": dict(model.environment)}), language=None, wrap_lines=True
             )
         st.markdown("**Tags**")
         if endpoint.tags:
-            elements.code_block(_json(dict(endpoint.tags)), language="json", wrap_lines=True)
+            elements.code_block(_json(dict(endpoint.tags)), language=None, wrap_lines=True)
         else:
             st.caption("No tags.")
 

@@ -51,7 +51,7 @@ def _start(rows: Sequence[Row]) -> tuple[pd.DataFrame, dict[str, Any]]:
     frame = pd.DataFrame({"color": [""] * len(rows), "class": [row["class"] for row in rows]})
     frame["share"] = _percents(rows, "true_share")
     return frame, {
-        "color": column.TextColumn("", width=24, pinned=True),
+        "color": column.TextColumn("Color", width=60, pinned=True),
         "class": column.TextColumn("Class", width=130, pinned=True),
         "share": column.NumberColumn("Share", format="%.1f%%", width=75, help="Of all ground-truth pixels."),
     }

@@ -27,7 +27,7 @@ CELL_PIXELS, HIGHEST = 30, 640
 
 def show(evaluation: Evaluation) -> None:
     """Draw the matrix of one endpoint, and the most confused classes next to it."""
-    st.subheader("Confusion matrix")
+    st.header("Confusion matrix")
     scores = image_view.choose_endpoint(evaluation)
     frame = cells(scores, evaluation.classes)
     if len(evaluation.classes) > MOST_CLASSES:

@@ -71,13 +71,13 @@ def _selected(scores: EndpointScores, classes: Classes) -> tuple[list[ImageMeasu
     """Draw the heading; return the images of the selected cell, else all, and a line for each by its name."""
     cell = slots.cell()
     if cell is None:
-        st.subheader("Images, worst first")
+        st.header("Images, worst first")
         return list(scores.images), {image.score.name: _line(image) for image in scores.images}
     actual, predicted = cell
     confused = confused_images(scores, _id(classes, actual), _id(classes, predicted))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         words = f"predicted as {messages.plain(predicted)}" if actual != predicted else "predicted correctly"
-        st.subheader(
+        st.header(
             f"{messages.plain(actual)} {words}: {plural(len(confused), 'image')}",
             width="content",
         )

@@ -44,14 +44,14 @@ def show(pairs: Sequence[LabeledImage], masks: PredictedMasks, evaluation: Evalu
     pairs: the images of the evaluation. masks: their predictions.
     """
     names = " vs. ".join(messages.plain(scores.endpoint) for scores in evaluation.endpoints)
-    st.subheader(f"{names} on {plural(evaluation.image_count, 'image')}")
+    st.header(f"{names} on {plural(evaluation.image_count, 'image')}")
     _overall(evaluation)
     _training_scores(evaluation)
     if evaluation.notes:
         st.warning("\n\n".join(map(messages.plain, evaluation.notes)), icon=":material/warning:")
     _failures(evaluation)
     _downloads(pairs, masks, evaluation)
-    st.subheader("Scores by class")
+    st.header("Scores by class")
     class_table.show(evaluation)
     confusion.show(evaluation)
     image_view.show(pairs, masks, evaluation)
@@ -92,8 +92,8 @@ def _training_scores(evaluation: Evaluation) -> None:
         if job is None:
             continue
         st.markdown(
-            f":material/model_training: The training job **{messages.plain(job.job)}** reported a validation mIOU of "
-            f"**{percent(job.best)}** at its best epoch and {percent(job.last)} at its last; "
+            f":material/model_training: The training job **{messages.plain(job.job)}** reported a validation mean "
+            f"IoU of **{percent(job.best)}** at its best epoch and {percent(job.last)} at its last; "
             f"this evaluation of {messages.plain(scores.endpoint)} has **{percent(scores.scores.mean_iou)}**."
         )
     if evaluation.jobs:

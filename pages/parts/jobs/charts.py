@@ -26,7 +26,7 @@ from pages.parts import messages
 HEIGHT = 240
 NAMES = {
     LOSS: "Training loss",
-    MIOU: "mIOU",
+    MIOU: "mean IoU",
     PIXEL_ACCURACY: "Pixel accuracy",
     THROUGHPUT: "Throughput",
     "CPUUtilization": "CPU",
@@ -62,7 +62,8 @@ def training(curves: Sequence[MetricSeries], *, running: bool, early: EarlyStop 
         st.caption(f":material/info: {messages.plain(note)}")
     if early is not None:
         st.caption(
-            f":material/info: Stopped early after {early.done} of {early.requested} epochs: mIOU stopped improving."
+            f":material/info: Stopped early after {early.done} of {early.requested} epochs: "
+            "mean IoU stopped improving."
         )
     st.caption(f"Source: {' and '.join(dict.fromkeys(SOURCES[series.source] for series in shown))}.")
 
@@ -97,7 +98,7 @@ def _chart(curves: Sequence[MetricSeries], title: str, best: MetricSeries | None
             alt.Tooltip("value:Q", title="Value", format=".4f"),
             alt.Tooltip("x:Q", title="Epoch")
             if by_epoch
-            else alt.Tooltip("x:T", title="Time", format="%b %d %H:%M"),
+            else alt.Tooltip("x:T", title="Time", format="%b %-d, %H:%M"),
         ],
     )
     layers = [base.mark_line(point=len(frame) < 120, strokeWidth=2)]

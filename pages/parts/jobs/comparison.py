@@ -30,7 +30,7 @@ def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> 
             st.caption(f"Select 2-{MAX_JOBS} jobs to compare.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Comparison", width="stretch")
+        st.header("Comparison", width="stretch")
         st.button("Clear", icon=":material/close:", type="tertiary", key="compare_clear", on_click=_clear)
     selected = _jobs(connection, names[:MAX_JOBS], jobs)
     if len(names) > MAX_JOBS:
@@ -81,7 +81,7 @@ def _curves(
 def _charts(jobs: Sequence[TrainingJob], curves: Mapping[str, Sequence[MetricSeries]]) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
-        _chart(jobs, curves, MIOU, "Validation mIOU")
+        _chart(jobs, curves, MIOU, "Validation mean IoU")
     with right:
         _chart(jobs, curves, LOSS, "Training loss", lowest=True)
 
@@ -113,9 +113,9 @@ def _results(
     frame, sandbox = table.best_frame(jobs, curves, cached.prices(connection), now), connection.is_sandbox
     colors = [f"background-color: {color}" for color in charts.colors(len(jobs))]
     columns = {
-        "": st.column_config.TextColumn(width=24, pinned=True),
+        "Color": st.column_config.TextColumn(width=60, pinned=True),
         "Job": st.column_config.TextColumn(pinned=True),
-        "Best mIOU": st.column_config.NumberColumn(format="%.3f", help=table.BEST),
+        "Best mean IoU": st.column_config.NumberColumn(format="%.3f", help=table.BEST),
         "Best epoch": st.column_config.NumberColumn(format="%d"),
         "Best pixel accuracy": st.column_config.NumberColumn(format="%.3f"),
         "Lowest loss": st.column_config.NumberColumn(format="%.4f"),
@@ -124,7 +124,7 @@ def _results(
         ),
     }
     elements.dataframe(
-        frame.style.apply(lambda _: colors, subset=[""]),
+        frame.style.apply(lambda _: colors, subset=["Color"]),
         hide_index=True,
         column_config=columns,
         placeholder="–",

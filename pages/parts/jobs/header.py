@@ -11,6 +11,7 @@ import streamlit as st
 from core.cost.training import Cost, cost_label
 from core.text import duration
 from core.training.curves import MIOU, MetricSeries, best_epoch, epochs_done, named
+from core.training.eta import seconds_left
 from core.training.hyperparameters import LIGHT
 from core.training.interruptions import Interruption
 from core.training.job import SECONDARY_WORDS, TrainingJob, Transition, status_in_words
@@ -57,7 +58,7 @@ def metrics_row(
     sandbox: bool,
     unread: bool = False,
 ) -> None:
-    """Draw epochs, duration, cost and best mIOU. unread: whether the metrics could not be read."""
+    """Draw epochs, duration, cost and best mean IoU. unread: whether the metrics could not be read."""
     miou = named(curves, MIOU)
     best = best_epoch(miou) if miou is not None else None
     by_epoch = miou is not None and miou.epochs is not None
@@ -65,7 +66,18 @@ def metrics_row(
     ran = duration(job.seconds(now)) if job.started_at else "not started"
     with st.grid(4, min_column_width=150, gap="small"):
         st.metric("Epochs", "unknown" if unread else _epochs(job, curves), border=True, height="stretch")
-        st.metric("Duration", ran, border=True, height="stretch")
+        st.metric(
+            "Duration",
+            ran,
+            _left(job, miou, now),
+            border=True,
+            height="stretch",
+            delta_color="off",
+            delta_arrow="off",
+            help="The time left is estimated from the epochs completed so far. Early stopping can end a job sooner."
+            if job.running
+            else None,
+        )
         st.metric(
             _cost_label(cost, sandbox=sandbox),
             _cost(cost),
@@ -77,12 +89,20 @@ def metrics_row(
             help=_cost_help(job, cost, sandbox=sandbox),
         )
         st.metric(
-            f"Best mIOU, epoch {best.epoch}" if best is not None and by_epoch else "Best mIOU",
+            f"Best mean IoU, epoch {best.epoch}" if best is not None and by_epoch else "Best mean IoU",
             none if best is None else f"{best.value:.3f}",
             border=True,
             height="stretch",
             help="Epochs are numbered from 0. An endpoint serves the model of the best epoch.",
         )
+
+
+def _left(job: TrainingJob, miou: MetricSeries | None, now: datetime) -> str | None:
+    """Return the time left of a running job as text; None for a job that has ended."""
+    if not job.running:
+        return None
+    seconds = seconds_left(job, miou, now)
+    return "time left unknown" if seconds is None else f"{duration(seconds)} left"
 
 
 def _saving(job: TrainingJob, cost: Cost) -> str | None:

@@ -18,11 +18,13 @@ from core.cost.training import SANDBOX_NOTE, Money, PriceTable, cost_label, tota
 from core.errors import CoreError
 from core.text import duration, plural
 from core.training.curves import LOSS, MIOU, PIXEL_ACCURACY, MetricSeries, best_epoch, epochs_done, named
+from core.training.eta import seconds_left
 from core.training.filters import PAGE, JobFilter
 from core.training.hyperparameters import clean, effective
 from core.training.job import SECONDARY_WORDS, STATUS_WORDS, TrainingJob, status_in_words
 from pages.parts import cached, elements, formatting, links, messages, state
 from pages.parts.jobs import slots
+from pages.parts.row_links.row_links import row_links
 from pages.parts.shared_cache import PendingError
 
 ROW, HEADER, ROWS = 37, 39, 12
@@ -68,6 +70,7 @@ def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> 
         on_select=lambda: _select(key, names),
         alt="Training jobs, newest first",
     )
+    row_links(names, links.TRAINING_JOB, state.JOB, "job", key="jobs-links")
 
 
 def offer_more(listed: JobList) -> None:
@@ -96,7 +99,7 @@ def _select(key: str, names: tuple[str, ...]) -> None:
 
 
 def _sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str, MetricSeries] | None:
-    """Return each job's validation mIOU; None where it cannot be read, after drawing why."""
+    """Return each job's validation mean IoU; None where it cannot be read, after drawing why."""
     try:
         curves = cached.sparklines(connection, jobs)
     except PendingError as pending:
@@ -118,7 +121,7 @@ def jobs_frame(
 ) -> pd.DataFrame:
     """Return one row per job, in the order of the jobs.
 
-    curves: job name -> its validation mIOU, for the jobs that have one; None where they could not be read.
+    curves: job name -> its validation mean IoU, for the jobs that have one; None where they could not be read.
     now:    when the jobs were read, so that a snapshot always gives equal rows, which are not sent again.
     """
     epochs = [(None, None) if curves is None else _epochs(job, curves.get(job.name)) for job in jobs]
@@ -132,6 +135,7 @@ def jobs_frame(
             "epoch": [text for _, text in epochs],
             "line": [sparkline(curves.get(job.name)) for job in jobs],
             "best": pd.Series([best_miou(job, curves.get(job.name)) for job in jobs], dtype="float64"),
+            "left": [_left(job, curves.get(job.name), now) for job in jobs],
             "duration": [duration(job.seconds(now)) if job.started_at else None for job in jobs],
             "cost": pd.Series([None if cost is None else float(cost.usd) for cost in costs], dtype="float64"),
             "created": [job.created_at for job in jobs],
@@ -154,9 +158,14 @@ def jobs_columns(*, sandbox: bool = False, **button: Any) -> dict[str, Any]:
         ),
         "epoch": column.TextColumn("Epoch", width=75, alignment="right"),
         "line": column.LineChartColumn(
-            "mIOU", y_min=0, y_max=1, width=75, help="Validation mIOU by epoch, on a scale from 0 to 1"
+            "Mean IoU",
+            y_min=0,
+            y_max=1,
+            width=75,
+            help="Validation mean IoU by epoch, on a scale from 0 to 1",
         ),
         "best": column.NumberColumn("Best", format="%.3f", width=60, help=BEST),
+        "left": column.TextColumn("Time left", width=95, alignment="right", help=LEFT),
         "duration": column.TextColumn("Duration", width=95, alignment="right"),
         "cost": column.NumberColumn(
             cost_label("Cost", sandbox=sandbox),
@@ -169,7 +178,8 @@ def jobs_columns(*, sandbox: bool = False, **button: Any) -> dict[str, Any]:
     }
 
 
-BEST = "Highest validation mIOU. An endpoint serves the model of that epoch, not of the last one."
+BEST = "Highest validation mean IoU. An endpoint serves the model of that epoch, not of the last one."
+LEFT = "Estimated from the epochs completed so far. Early stopping can end a job sooner."
 COST = "AWS charges so far at the on-demand price per hour; for spot jobs, after the discount."
 
 
@@ -194,7 +204,7 @@ def sparkline(series: MetricSeries | None) -> list[float] | None:
 
 
 def best_miou(job: TrainingJob, series: MetricSeries | None) -> float | None:
-    """Return the best validation mIOU; without a curve, the final value that AWS reports."""
+    """Return the best validation mean IoU; without a curve, the final value that AWS reports."""
     best = best_epoch(series) if series is not None else None
     return best.value if best is not None else job.final_metrics.get(MIOU)
 
@@ -214,9 +224,9 @@ def best_frame(
         cost = training_cost(job, prices, now).so_far
         rows.append(
             {
-                "": "",
+                "Color": "",
                 "Job": job.name,
-                "Best mIOU": best_miou(job, miou),
+                "Best mean IoU": best_miou(job, miou),
                 "Best epoch": best.epoch if best else None,
                 "Best pixel accuracy": _best(named(series, PIXEL_ACCURACY)),
                 "Lowest loss": _best(named(series, LOSS), lowest=True),
@@ -236,7 +246,9 @@ def settings_frame(jobs: Sequence[TrainingJob], *, show_all: bool) -> pd.DataFra
     names = list(dict.fromkeys(name for settings in by_job for name in settings))
     rows = {name: [settings.get(name, "–") for settings in by_job] for name in names}
     shown = {name: texts for name, texts in rows.items() if show_all or len(set(texts)) > 1}
-    return pd.DataFrame.from_dict(shown, orient="index", columns=[job.name for job in jobs], dtype=str)
+    return pd.DataFrame.from_dict(
+        shown, orient="index", columns=[job.name for job in jobs], dtype=str
+    ).rename_axis("Setting")
 
 
 def _settings(job: TrainingJob) -> dict[str, str]:
@@ -258,6 +270,14 @@ def _epochs(job: TrainingJob, series: MetricSeries | None) -> tuple[float | None
     if not done and not job.running:
         return None, None
     return min(1.0, done / max(1, job.epochs)), f"{done} of {job.epochs}"
+
+
+def _left(job: TrainingJob, series: MetricSeries | None, now: datetime) -> str | None:
+    """Return the time left of a running job as text; None for a job that has ended."""
+    if not job.running:
+        return None
+    seconds = seconds_left(job, series, now)
+    return "unknown" if seconds is None else duration(seconds)
 
 
 def _best(series: MetricSeries | None, *, lowest: bool = False) -> float | None:

@@ -48,7 +48,7 @@ MIN_VALUE_WIDTH = 210
 def job(spec: TrainingSpec) -> None:
     """Draw the fields for name, data, output and role."""
     with st.container(border=True):
-        st.subheader("Job")
+        st.header("Job")
         _text("Name", "name", "Letters, digits and hyphens. AWS never accepts the same name twice.")
         _data()
         previous = spec.channel(MODEL_CHANNEL)
@@ -66,7 +66,7 @@ def job(spec: TrainingSpec) -> None:
 def hyperparameters(spec: TrainingSpec, *, locked: Collection[str], sandbox: bool) -> None:
     """Draw a field for each hyperparameter that the algorithm uses. locked: names of those that must not change."""
     with st.container(border=True):
-        st.subheader("Hyperparameters")
+        st.header("Hyperparameters")
         for group in GROUPS:
             rows = [
                 row for row in HYPERPARAMETERS if row.group == group and applies(row, spec.hyperparameters)
@@ -83,7 +83,7 @@ def hyperparameters(spec: TrainingSpec, *, locked: Collection[str], sandbox: boo
 def compute(spec: TrainingSpec, prices: PriceTable) -> None:
     """Draw the fields for the instance, its limits, spot and the container image."""
     with st.container(border=True):
-        st.subheader("Compute")
+        st.header("Compute")
         _instance(spec.instance_type, prices)
         with st.grid(2, min_column_width=MIN_FIELD_WIDTH, gap="small"):
             _minutes(
@@ -120,7 +120,7 @@ def compute(spec: TrainingSpec, prices: PriceTable) -> None:
 def security(spec: TrainingSpec) -> None:
     """Draw the fields for network, encryption and tags, and what a copy takes over without a field."""
     with st.container(border=True):
-        st.subheader("Network, encryption and tags")
+        st.header("Network, encryption and tags")
         with st.grid(2, min_column_width=220, gap="small"):
             _text("Subnets", "subnets", "VPC subnet IDs, separated by commas.", "subnet-0abc, subnet-0def")
             _text("Security groups", "security_groups", "VPC security group IDs.", "sg-0abc")

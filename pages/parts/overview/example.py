@@ -25,7 +25,7 @@ CHOSEN: Slot[dict[str, str]] = Slot("overview.example")
 def show(connection: Connection, now: Now) -> None:
     """Draw the sample images of an endpoint in service and the mask of the clicked one, or why there are none."""
     with st.container(border=True):
-        st.subheader("Try a model")
+        st.header("Try a model")
         names = _candidates(now.rows)
         if not names:
             _none_in_service(connection, now)

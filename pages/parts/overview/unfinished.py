@@ -66,7 +66,7 @@ def _buttons(connection: Connection, entry: JournalEntry) -> None:
         cleanup = _cleanup(entry)
         clean = cleanup is not None and st.button("Clean up", key=f"clean-{entry.id}", icon=":material/mop:")
         st.button(
-            "Keep as is", key=f"leave-{entry.id}", type="tertiary", on_click=journal.dismiss, args=(entry,)
+            "Leave as is", key=f"leave-{entry.id}", type="tertiary", on_click=journal.dismiss, args=(entry,)
         )  # fmt: skip
     if finish:
         plan_dialog.open_plan(entry.plan, connection, st.rerun, interrupted=entry)

@@ -86,7 +86,7 @@ def metrics_row(now: Now, prices: PriceTable, *, sandbox: bool) -> None:
 
 def running(now: Now, prices: PriceTable) -> None:
     """Draw what is running: jobs first, then endpoints."""
-    st.subheader("Running now")
+    st.header("Running now")
     _lines(now.running, lambda job: _running_job(job, now, prices), links.TRAINING_JOBS, "jobs")
     _lines(now.serving, _serving, links.ENDPOINTS, "endpoints")
     if not now.running and not now.serving:
@@ -95,7 +95,7 @@ def running(now: Now, prices: PriceTable) -> None:
 
 def failed(now: Now) -> None:
     """Draw what failed in the last day, and why."""
-    st.subheader("Failed in 24 h")
+    st.header("Failed in 24 h")
     _lines(now.failed_jobs, _failed_job, links.TRAINING_JOBS, "jobs")
     _lines(now.failing, _failing, links.ENDPOINTS, "endpoints")
     if not now.failed_jobs and not now.failing:
@@ -104,7 +104,7 @@ def failed(now: Now) -> None:
 
 def idle(now: Now) -> None:
     """Draw endpoints that get no calls."""
-    st.subheader("Idle endpoints")
+    st.header("Idle endpoints")
     _lines(now.idle, _serving, links.ENDPOINTS, "endpoints")
     if not now.idle:
         st.caption(

@@ -75,7 +75,7 @@ def _advice(check: Check) -> None:
         st.link_button("Open the AWS console", check.link, icon=":material/open_in_new:")
     if check.command:
         with st.expander("AWS CLI command", icon=":material/terminal:"):
-            elements.code(check.command, language="bash", wrap_lines=True)
+            elements.code(check.command, language=None, wrap_lines=True)
     if check.policy is not None:
         policy("Policy", check.policy)
 
@@ -83,4 +83,4 @@ def _advice(check: Check) -> None:
 def policy(label: str, document: PolicyDocument) -> None:
     """Draw a policy to copy, folded."""
     with st.expander(label, icon=":material/data_object:"):
-        elements.code_block(policy_text(document), language="json", height=POLICY_HEIGHT)
+        elements.code_block(policy_text(document), language=None, height=POLICY_HEIGHT)

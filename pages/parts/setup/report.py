@@ -23,7 +23,7 @@ def show(connection: Connection) -> None:
     report = account_checks.read_report(connection, chosen).value
     checks.summary(report.checks)
     for title, rows in checks.sections(report.checks).items():
-        st.subheader(title)
+        st.header(title)
         with st.container(border=True, gap="small"):
             for check in rows:
                 checks.row(check)

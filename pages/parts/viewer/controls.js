@@ -127,10 +127,17 @@ function pressDigit(viewer, digit, alone) {
   return Boolean(row);
 }
 
+/** Opens or closes the help. The focus goes into it, and back to where it was. */
 function toggleHelp(viewer, open = viewer.find(".help").hidden) {
-  viewer.find(".help").hidden = !open;
+  const help = viewer.find(".help");
+  if (help.hidden === !open) return;
+  const focused = viewer.root.getRootNode().activeElement;
+  const hadFocus = help.contains(focused);
+  if (open) viewer.beforeHelp = viewer.root.contains(focused) ? focused : viewer.find(".keys");
+  help.hidden = !open;
   viewer.find(".keys").setAttribute("aria-expanded", String(open));
   if (open) viewer.find(".help .close").focus();
+  else if (hadFocus) viewer.beforeHelp.focus();
 }
 
 function toggleFullscreen(root) {

@@ -3,6 +3,12 @@
 
 const NO_PROBABILITIES = "Not available: this mask has labels only. On the Segment page, set Output to Probabilities.";
 
+const MODE_TITLES = {
+  classes: "Show the class of each pixel (m: next mode)",
+  confidence: "Show the model's confidence (m: next mode)",
+  probability: "Show the probability of one class (m: next mode)",
+};
+
 class Viewer {
   constructor(root) {
     this.root = root;
@@ -165,9 +171,10 @@ class Viewer {
 
   /** Applies the settings and the chosen classes to all that shows the frame, then paints it. */
   applyToFrame() {
-    for (const button of this.root.querySelectorAll(".modes button:not([data-mode=classes])")) {
-      button.setAttribute("aria-disabled", String(!this.frame.confidence));
-      button.title = this.frame.confidence ? "Next view (m)" : NO_PROBABILITIES;
+    for (const button of this.root.querySelectorAll(".modes button")) {
+      const available = button.dataset.mode === "classes" || Boolean(this.frame.confidence);
+      button.setAttribute("aria-disabled", String(!available));
+      button.title = available ? MODE_TITLES[button.dataset.mode] : NO_PROBABILITIES;
     }
     this.find(".of-class").hidden = this.mode !== "probability";
     this.find(".palette").hidden = this.mode !== "classes" || this.frame.palettes.length === 1;
@@ -265,7 +272,9 @@ class Viewer {
     const { zoom, centerX, centerY } = this.view;
     this.root.toggleAttribute("data-zoomed", zoom > 1);
     this.root.dataset.view = [zoom, centerX, centerY].map((value) => value.toFixed(3)).join(" ");
-    this.find(".level").textContent = zoom === 1 ? "Fit" : `× ${zoom.toFixed(1)}`;
+    const level = this.find(".level");
+    level.textContent = zoom === 1 ? "Fit" : `× ${zoom.toFixed(1)}`;
+    level.setAttribute("aria-label", zoom === 1 ? "Fit to view" : `${level.textContent}: fit to view`);
   }
 
   drawLayers(context, placement) {

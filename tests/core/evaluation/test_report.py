@@ -133,7 +133,7 @@ def test_page_compares_with_the_training_job():
     page = Tags(to_html(evaluated(jobs={"coast": JobScore("job-1", 0.25, 0.5)}), [], AT))
     assert "job-1" in page.texts
     assert any(
-        "validation:mIOU of 50.0% at its best epoch and 25.0% at its last epoch" in text
+        "validation mean IoU of 50.0% at its best epoch and 25.0% at its last epoch" in text
         for text in page.texts
     )
     assert any("different things" in text for text in page.texts)
