@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.partitions import CONSOLES, partition_of
-from pages.parts import account
+from pages.parts import account, state
 
 PAGES = Path(__file__).resolve().parents[1]
 OVERVIEW = PAGES / "overview.py"
@@ -34,6 +34,7 @@ def open_page(page: Path, query_params: Mapping[str, str | list[str]]) -> NoRetu
     browser knows about the new page makes Streamlit 1.67 run the old page again: the browser shows a blank page, or
     returns to the old one (tests/browser/test_page_switch.py).
     """
+    state.note_leaving(query_params)
     context = get_script_run_ctx()
     if context is not None:
         context.fragment_storage.clear()

@@ -133,6 +133,7 @@ def main() -> None:
                 backend.restart_sandbox()
     with messages.error_boundary():
         frame.draw()
+    state.enter_page(page.url_path)
     refresh.page(page.run, page.url_path)
 
 

@@ -113,6 +113,33 @@ def set_query(values: Mapping[str, str]) -> None:
             del st.query_params[name]
 
 
+_PAGE: Slot[str] = Slot("_page")
+_LEFT: Slot[dict[str, tuple[dict[str, str], dict[str, str]]]] = Slot("_left")
+"""Page -> the URL parameters that it was left with, and those of the page that was opened from it."""
+
+
+def enter_page(name: str) -> None:
+    """Note the page that runs, and repair its URL after the browser's Back button.
+
+    To open a page, Streamlit 1.67 first writes its parameters behind the address of the current page, as an entry of
+    the history of its own, and then the address. So Back leads to the former page with the parameters of the other
+    one. These are replaced with those that the page was left with.
+    """
+    _PAGE.set(name)
+    left, opened = (_LEFT.get() or {}).get(name, ({}, {}))
+    if opened and left != opened and st.query_params.to_dict() == opened:
+        st.query_params.from_dict(left)
+
+
+def note_leaving(opened: Mapping[str, str | list[str]]) -> None:
+    """Note with which URL parameters the current page is left. opened: those of the page that is opened."""
+    if page := _PAGE.get():
+        last = {
+            name: value if isinstance(value, str) else value[-1] for name, value in opened.items() if value
+        }
+        _LEFT.set({**(_LEFT.get() or {}), page: (st.query_params.to_dict(), last)})
+
+
 def chosen(key: str) -> Any:
     """Return the value of a widget; None if it was not drawn yet."""
     return st.session_state.get(key)

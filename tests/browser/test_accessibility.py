@@ -152,9 +152,12 @@ def test_an_image_is_segmented_by_keyboard(
     """Images are added, chosen, inspected and downloaded with the keyboard alone, and the result breaks no rule."""
     files = [picture(tmp_path, f"{name}.jpg", gray) for name, gray in (("first", 60), ("second", 120))]
     page.goto(f"{address}/segment?endpoint={ENDPOINT}")
-    ready(page)
-    upload = page.get_by_test_id("stFileUploader").get_by_role("button").first
+    shown(page.get_by_text("2 classes"), timeout=LONG)
+    settled(page, ready)
+    upload = page.get_by_test_id("stFileUploaderDropzone").locator("button")
+    shown(upload, timeout=LONG)
     tab_to(page, upload)
+    expect(upload).to_be_focused()
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(files)

@@ -149,7 +149,7 @@ def test_cost_of_more_jobs_than_are_listed(open_jobs):
     newest, now = names(app)[-1], datetime.now(UTC)
     oldest = now - timedelta(hours=1000 - int(newest.removeprefix("aerial-")) + 1)
     incomplete = (oldest.year, oldest.month) == (now.year, now.month)
-    assert metrics(app)["Cost this month"].startswith("≥ ") is incomplete
+    assert metrics(app)["Month to date"].startswith("≥ ") is incomplete
 
 
 def test_comparison_of_a_link(server, open_jobs):
@@ -264,7 +264,7 @@ def test_no_job_yet(server, open_jobs):
     app = open_jobs()
     assert "No training jobs yet." in texts(app)
     assert "launch_training" in [link.proto.page for link in app.get("page_link")]
-    assert metrics(app) == {"Running": "0", "Failed today": "0", "Cost this month": "$0.00"}
+    assert metrics(app) == {"Running": "0", "Failed today": "0", "Month to date": "$0.00"}
 
 
 def test_no_job_matches(open_jobs):

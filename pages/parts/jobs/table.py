@@ -361,7 +361,7 @@ def metrics_row(connection: Connection, job_filter: JobFilter) -> None:
             help=f"Completed today: {least}{counts.completed_today}. {partial or ''}".rstrip(),
         )  # fmt: skip
         st.metric(
-            cost_label("Cost this month", sandbox=connection.is_sandbox),
+            "AWS price to date" if connection.is_sandbox else "Month to date",
             spent, border=True, icon=":material/payments:",
             help=_cost_help(counts, prices, len(jobs) if incomplete else None),
         )  # fmt: skip

@@ -38,6 +38,9 @@ LARGE_ZONE = """<style>
 [data-testid=stFileUploaderDropzone] {
   min-height: 16rem; flex-direction: column; align-items: center; justify-content: center; border-style: dashed;
 }
+[data-testid=stFileUploaderDropzoneInstructions], [data-testid=stFileUploaderDropzoneInstructions] * {
+  flex: none; max-width: 100%; white-space: normal; text-align: center;
+}
 </style>"""
 """The style of the drop zone of a page without images."""
 
