@@ -84,6 +84,8 @@ def _preflight(
     )
     summary.forecast(plan.forecast, past)
     summary.counts(checked.counts)
+    if checked.generating:
+        summary.preparing()
     summary.problems(
         checked.problems,
         checked.spec,
@@ -91,6 +93,7 @@ def _preflight(
         prefill.previous,
         checked.classes,
         labels=checked.labels,
+        generating=checked.generating,
     )
     spec = checked.spec
     account_checks.show_problems(

@@ -156,10 +156,15 @@ def test_a_choice_shows_the_fields_that_it_uses(open_form, demo_data):
 
 
 def test_demo_images_still_being_generated(open_form, demo_data):
-    """While a new sandbox generates its demo images, the form says so and that it refreshes automatically."""
+    """While a new sandbox generates its demo images, the form says so, without an error, and cannot be launched."""
     app = open_form("sandbox")
     field(app, "base_uri").set_value(f"{SANDBOX_DATA}to-come/").run()
-    assert "A new sandbox generates these demo images first" in plain_texts(app)
+    shown = plain_texts(app)
+    assert "Preparing the demo data. A new sandbox generates these demo images first" in shown.replace(
+        "**", ""
+    )
+    assert ":red" not in shown
+    assert "Ready to launch" not in shown
     assert button(app, "Review and launch").disabled
 
 

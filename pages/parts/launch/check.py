@@ -22,6 +22,9 @@ from pages.parts.launch.prefill import LaunchPrefill
 COUNTED = {"num_training_samples": "counted", "num_classes": "counted-classes"}
 """Hyperparameter -> the form field with the number that Segdeck counted, as opposed to one that the user entered."""
 
+FROM_DATA = {*CONTENT_TYPES, "num_training_samples", "mini_batch_size", "validation_mini_batch_size"}
+"""What problems with missing data are named after: none of them matters while the demo data is being generated."""
+
 BATCHES = {"mini_batch_size": "train", "validation_mini_batch_size": "validation"}
 """Hyperparameter -> the channel whose images make up a batch."""
 
@@ -45,8 +48,8 @@ class CheckedLaunch:
 
     @property
     def blocked(self) -> bool:
-        """Whether there are errors, which must be fixed before launch."""
-        return any(problem.is_error for problem in self.problems)
+        """Whether there are errors, which must be fixed before launch, or data that is still to come."""
+        return self.generating or any(problem.is_error for problem in self.problems)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -84,11 +87,7 @@ def check(connection: Connection, prefill: LaunchPrefill) -> CheckedLaunch:
     problems += [Problem("tags", f"The tag {key} is set more than once. Keep one line.") for key in repeated]
     generating = connection.is_sandbox and _demo_data_missing(spec, problems)
     if generating:
-        text = (
-            "A new sandbox generates these demo images first, which takes a minute or two. "
-            "This page refreshes automatically."
-        )
-        problems.append(Problem("channels", text, "note"))
+        problems = [problem for problem in problems if problem.name not in FROM_DATA]
     labels = next((each.label_attributes for each in facts.manifests.values()), ())
     return CheckedLaunch(spec, tuple(problems), counts, facts.classes, generating, labels)
 

@@ -63,6 +63,15 @@ def counts(files: Mapping[str, int]) -> None:
         )
 
 
+def preparing() -> None:
+    """Draw that a new sandbox does not have its demo data yet."""
+    st.info(
+        "**Preparing the demo data.** A new sandbox generates these demo images first, which takes a minute or two. "
+        "This page refreshes automatically.",
+        icon=":material/hourglass_top:",
+    )
+
+
 def problems(
     problems: Sequence[Problem],
     spec: TrainingSpec,
@@ -71,9 +80,14 @@ def problems(
     classes: int | None = None,
     *,
     labels: Sequence[str] = (),
+    generating: bool = False,
 ) -> None:
-    """Draw the problems, errors first, each with the button that fixes it where there is one."""
-    problem_list.heading(problems, before="launch")
+    """Draw the problems, errors first, each with the button that fixes it where there is one.
+
+    generating: whether data is still to come, so that no problems does not mean ready.
+    """
+    if not generating or any(problem.is_error for problem in problems):
+        problem_list.heading(problems, before="launch")
     for number, problem in enumerate(problems[:MAX_SHOWN]):
         with st.container(gap="xsmall"):
             problem_list.line(problem)
