@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -37,9 +38,7 @@ PAGES = {
     "launch": ("launch_training?clone=done", "Launch training"),
     "endpoints": ("endpoints", "Endpoints"),
     "endpoint": (f"endpoint?endpoint={ENDPOINT}", ENDPOINT),
-    "endpoint-scale": (f"endpoint?endpoint={ENDPOINT}&part=Scale", ENDPOINT),
     "deploy": ("deploy?job=done", "Deploy a model"),
-    "update": (f"deploy?endpoint={ENDPOINT}&job=done", f"Update {ENDPOINT}"),
     "setup": ("setup", "Setup"),
 }
 """Name -> address, and the heading that shows that the page is there."""
@@ -218,3 +217,28 @@ def test_a_row_opens_by_keyboard_and_in_a_new_tab(
     link.press("Enter")
     expect(page).to_have_url(f"{address}/{opened}", timeout=LONG)
     shown(page.get_by_role("heading", name=name, exact=True), timeout=LONG)
+
+
+def test_a_drop_next_to_the_drop_zone_is_taken(
+    address: str, page: Page, ready: Callable[[Page], None], tmp_path: Path
+) -> None:
+    """Files dropped anywhere on the page are uploaded; one that is too large is reported with what to do."""
+    page.goto(f"{address}/segment?endpoint={ENDPOINT}")
+    shown(page.get_by_text("2 classes"), timeout=LONG)
+    settled(page, ready)
+    jpeg = base64.b64encode(picture(tmp_path, "bay.jpg", 90).read_bytes()).decode()
+    transfer = page.evaluate_handle(
+        """(jpeg) => {
+            const transfer = new DataTransfer();
+            const bytes = Uint8Array.from(atob(jpeg), (sign) => sign.charCodeAt(0));
+            transfer.items.add(new File([bytes], "bay.jpg", { type: "image/jpeg" }));
+            transfer.items.add(new File([new Uint8Array(27_000_000)], "huge.jpg", { type: "image/jpeg" }));
+            return transfer;
+        }""",
+        jpeg,
+    )
+    page.get_by_role("heading", name="Segment images").dispatch_event("drop", {"dataTransfer": transfer})
+    expect(page.locator(".viewer")).to_have_attribute("data-planes", re.compile("[0-9]"), timeout=LONG)
+    refused = page.get_by_role("alert").filter(has_text="huge.jpg (27.0 MB)")
+    expect(refused).to_contain_text("SEGDECK_MAX_UPLOAD_MB")
+    expect(refused).to_contain_text("segdeck segment")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,57 @@ def test_one_broken_file_among_several(open_page, coast, jpeg, run_until, read_t
     assert r"note\_1\.jpg is not an image" in app.error[0].value
     assert "a\\.jpg** · done" in read_texts(app)
     assert "c\\.jpg** · done" in read_texts(app)
+
+
+def test_a_bad_file_is_removed_where_it_is_reported(open_page, coast, jpeg, run_until, read_texts):
+    """One click removes a file that cannot be read, with its error; uploaded again, it is reported again."""
+    files = [("a.jpg", jpeg(shade=10)), ("note.jpg", b"no")]
+    app = drop(open_page(endpoint=coast), *files)
+    run_until(app, lambda app: app.error and has_areas(app))
+    click(app, "Remove")
+    run_until(app, lambda app: not app.error)
+    assert has_areas(app)
+    drop(app, files[0])
+    run_until(drop(app, *files), lambda app: app.error)
+
+
+def test_byte_identical_copies_are_named(open_page, coast, jpeg, run_until, read_texts):
+    """Files with the same content are shown once, and the page says which."""
+    app = drop(open_page(endpoint=coast), ("a.jpg", jpeg()), ("b.jpg", jpeg()))
+    run_until(app, has_areas)
+    assert "b\\.jpg is a byte-identical copy of a\\.jpg, which is shown once" in read_texts(app)
+
+
+def test_the_first_mask_is_shown_before_the_others(open_page, coast, jpeg, run_until):
+    """While the first image fails or is still waiting, the first mask that is there is shown."""
+    app = drop(open_page(endpoint=coast), ("broken.jpg", b"no"), ("bay.jpg", jpeg(shade=30)))
+    run_until(app, lambda app: app.error and has_areas(app))
+    assert not app.status[0].proto.expanded
+
+
+def test_the_zip_of_many_images(open_page, coast, jpeg, run_until):
+    """The ZIP of all images is written in the background, without probabilities unless they are included."""
+    app = drop(open_page(endpoint=coast), ("a.jpg", jpeg(shade=40)), ("b.jpg", jpeg(shade=41)))
+    run_until(app, lambda app: "2 images done" in str([status.label for status in app.status]))
+    click(app, "All 2 images")
+    run_until(app, lambda app: zip_of(app) is not None)
+    assert len(zip_of(app).items) == 2
+    assert not [name for name in names_in(app) if name.endswith(".npz")]
+    app.checkbox(key="zip_probabilities").check().run()
+    click(app, "All 2 images")
+    run_until(app, lambda app: len([name for name in names_in(app) if name.endswith(".npz")]) == 2)
+
+
+def zip_of(app: AppTest):
+    """Return the ZIP that the page has written; None before that."""
+    task = app.session_state["segment.zip"] if "segment.zip" in app.session_state else None  # noqa: SIM401 - AppTest has no get
+    return task if task is not None and task.task.result is not None else None
+
+
+def names_in(app: AppTest) -> list[str]:
+    """Return the names of the files in it."""
+    written = zip_of(app)
+    return [] if written is None else zipfile.ZipFile(io.BytesIO(written.task.result)).namelist()
 
 
 def test_nothing_is_sent_twice(open_page, coast, jpeg, run_until, faults):

@@ -15,6 +15,7 @@ from core.training.curves import LOSS, MIOU, MetricSeries
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob, from_description
 from pages.parts import cached, charts
+from pages.parts.deploy import source
 from pages.parts.jobs import table
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -46,6 +47,13 @@ def test_time_left():
     """A running job shows the time left by its epochs, "unknown" before the first; an ended job shows none."""
     rows = frame(job("a", "InProgress"), job("b", "InProgress"), job("c"), a=series(*[0.1] * 15))
     assert rows["left"].fillna("").tolist() == ["1 h 58 min", "unknown", ""]
+
+
+def test_a_model_that_is_not_finished_is_marked():
+    """In the list of models to deploy, a job that was stopped or failed says so; a completed one needs no mark."""
+    titles = source._titles([job("a"), job("b", "Stopped"), job("c", "Failed")])
+    assert [" · stopped · " in title for title in titles.values()] == [False, True, False]
+    assert " · failed · " in titles["c"]
 
 
 def test_unknown_progress():

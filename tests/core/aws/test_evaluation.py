@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.aws.evaluation import job_behind, job_scores, pairs_in_s3, validation_set
+from core.aws.evaluation import job_behind, job_scores, pairs_in_s3, validation_images, validation_set
 from core.endpoints.endpoint import EndpointInfo
 from core.errors import InputError
 from core.training.channels import Channel, data_channels
@@ -87,6 +87,34 @@ def test_pairs_of_two_prefixes(canned_server: Any) -> None:
     ]
     assert notes == ("Skipped the image c: it has no mask.",)
     assert len(canned_server.asked) == 2
+
+
+def test_validation_images_of_the_model(canned_server: Any) -> None:
+    """A few validation images of the job behind a model are offered, evenly spread; masks and folders are not."""
+    row = job("a") | {
+        "InputDataConfig": [
+            {
+                "ChannelName": "validation",
+                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/v"}},
+            }
+        ]
+    }
+    keys = [f"v/{number}.jpg" for number in range(8)]
+    canned_server.says(
+        canned_server.json({"Results": [{"TrainingJob": row}]}),
+        canned_server.raw(200, listing("v/", "v/notes.txt", *keys)),
+    )
+    name, uris = validation_images(canned_server.clients(), SERVING, 4)
+    assert name == "a"
+    assert uris == tuple(f"s3://bucket/v/{number}.jpg" for number in (0, 2, 4, 6))
+
+
+def test_no_validation_images(canned_server: Any) -> None:
+    """A model without a known job, or whose job has no such channel, has none; nothing is listed."""
+    canned_server.says(page(canned_server), page(canned_server, "a"))
+    assert validation_images(canned_server.clients(), SERVING, 4) == ("", ())
+    assert validation_images(canned_server.clients(), SERVING, 4) == ("", ())
+    assert [operation for operation, _ in canned_server.asked] == ["Search", "Search"]
 
 
 def test_label_map_of_the_job(canned_server: Any) -> None:
