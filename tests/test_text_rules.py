@@ -18,6 +18,7 @@ EXCEPTIONS = {
     ("pages/parts/elements.py", "st.dataframe"): "guards the cells",
     ("pages/parts/elements.py", "st.code"): "shows codes",
     ("pages/parts/switcher.py", "unsafe_allow_html"): "a link in the same tab, its label and address escaped",
+    ("pages/parts/elements.py", "st.html"): "draws constant style rules",
     ("commands/memory.py", "rich"): "shows a notice of our own",
     ("core/strict_json.py", "json.dumps"): "checks that a value can be written",
     ("core/escaping.py", "csv"): "writes every CSV",

@@ -1,7 +1,8 @@
-"""Tables and code blocks, the Streamlit elements that show untrusted text without Markdown.
+"""Tables and code blocks, the Streamlit elements that show untrusted text without Markdown; and style rules.
 
-Both go through `core.escaping`; nothing else on a page calls `st.dataframe` or `st.code`. A table needs it because
-its toolbar exports the cells as CSV, unescaped, and a code block because bidirectional controls take effect there.
+Tables and code go through `core.escaping`; nothing else on a page calls `st.dataframe` or `st.code`. A table needs it
+because its toolbar exports the cells as CSV, unescaped, and a code block because bidirectional controls take effect
+there.
 
 Code is drawn without syntax highlighting: Streamlit's colors for it have a contrast of 2.6:1, and no setting changes
 them.
@@ -31,6 +32,11 @@ def code(text: str, **options: Any) -> None:
 def code_block(text: str, **options: Any) -> None:
     """Draw several lines of code. The line breaks are Segdeck's own: untrusted text in them is one line each."""
     st.code(terminal_block(text), **options)
+
+
+def style(css: str) -> None:
+    """Add style rules to the page. css: a constant; nothing else may become HTML."""
+    st.html(f"<style>{css}</style>")
 
 
 def guarded(data: pd.DataFrame | Styler) -> pd.DataFrame | Styler:

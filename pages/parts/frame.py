@@ -9,17 +9,17 @@ import streamlit as st
 from core.accounts import AccountChoice
 from core.aws.connection import Connection
 from core.errors import CoreError
-from pages.parts import account, backend, cached, messages, refresh, shared_cache, switcher
+from pages.parts import account, backend, cached, elements, messages, refresh, shared_cache, switcher
 from pages.parts.shared_cache import PendingError
 
 STATIC = Path(__file__).with_name("static")
 
-STYLE = """<style>
+STYLE = """
 [data-testid^=stBaseButton-primary]:enabled { background-color: #4f46e5; border-color: #4f46e5; }
 [data-testid^=stBaseButton-primary]:enabled:hover { background-color: #4338ca; border-color: #4338ca; }
 [data-testid=stButtonGroup] button[data-selected=true] { color: inherit !important; }
 [data-testid=stButtonGroup] > [data-orientation=horizontal] { flex-wrap: wrap; overflow: visible; }
-</style>"""
+"""
 """Text that is readable in both themes, and options that wrap instead of being cut on a narrow screen.
 
 The primary color of the dark theme is readable as text on the page, or below white text, but not both. So buttons
@@ -29,7 +29,7 @@ have the darker one of the light theme, and chosen options the color of text.
 
 def draw() -> None:
     """Draw the logo and the sidebar. Invalid settings are reported by the page, which needs them."""
-    st.html(STYLE)
+    elements.style(STYLE)
     st.logo(str(STATIC / "logo.svg"), icon_image=str(STATIC / "mark.svg"), size="large")
     try:
         connection = backend.connection()

@@ -16,7 +16,7 @@ from core.evaluation.pairs import InputFile, ground_truth_files
 from core.imaging.suffixes import IMAGE_SUFFIXES, uploader_types
 from core.settings import Settings
 from core.text import listing
-from pages.parts import cached, messages
+from pages.parts import cached, elements, messages
 from pages.parts.cached import Example
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.page_drop.page_drop import page_drop
@@ -34,14 +34,14 @@ MOST_FILES = 24
 STREAMLIT_MB = 1024 * 1024
 """Bytes of a megabyte in Streamlit's limit."""
 
-LARGE_ZONE = """<style>
+LARGE_ZONE = """
 [data-testid=stFileUploaderDropzone] {
   min-height: 16rem; flex-direction: column; align-items: center; justify-content: center; border-style: dashed;
 }
 [data-testid=stFileUploaderDropzoneInstructions], [data-testid=stFileUploaderDropzoneInstructions] * {
   flex: none; max-width: 100%; white-space: normal; text-align: center;
 }
-</style>"""
+"""
 """The style of the drop zone of a page without images."""
 
 
@@ -64,7 +64,7 @@ def from_files(settings: Settings) -> Uploads:
     Files may be dropped anywhere on the page.
     """
     if not slots.has_images():
-        st.html(LARGE_ZONE)
+        elements.style(LARGE_ZONE)
     added = st.file_uploader(
         "**Drop images here** or choose files; to paste an image, click the box and press Ctrl+V. "
         f"Up to {MOST_FILES} at a time. Add a ground-truth mask with the same name (`bay.jpg` + `bay.png`) to get "
