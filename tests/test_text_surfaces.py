@@ -204,7 +204,7 @@ def markdown_of(app: AppTest) -> list[str]:
     sources: list[str] = []
     for proto in elements_of(app):
         kind = type(proto).__name__
-        if kind in ("Code", "Json"):
+        if kind in ("Code", "Json") or (kind == "Html" and MARK not in proto.body):  # our own style rules
             continue
         values = [getattr(proto, name, "") for name in ("body", "label", "help", "delta", "caption")]
         if kind in ("ButtonGroup", "Radio"):
