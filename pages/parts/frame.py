@@ -20,7 +20,7 @@ STYLE = """
 [data-testid=stButtonGroup] button[data-selected=true] { color: inherit !important; }
 [data-testid=stButtonGroup] > [data-orientation=horizontal] { flex-wrap: wrap; overflow: visible; }
 """
-"""Text that is readable in both themes, and options that wrap instead of being cut on a narrow screen.
+"""Text that is readable in both themes, and options that wrap on a narrow screen.
 
 The primary color of the dark theme is readable as text on the page, or below white text, but not both. So buttons
 have the darker one of the light theme, and chosen options the color of text.
