@@ -264,7 +264,12 @@ def test_an_error_of_the_service_itself_is_unclear(canned_server: Any, reply: tu
 PARAMS = {
     "CreateTrainingJob": to_request(SPEC),
     "StopTrainingJob": {"TrainingJobName": "a"},
-    "CreateTransformJob": {"TransformJobName": "a", "ModelName": "a", "TransformInput": {}, "TransformOutput": {}},
+    "CreateTransformJob": {
+        "TransformJobName": "a",
+        "ModelName": "a",
+        "TransformInput": {},
+        "TransformOutput": {},
+    },
     "StopTransformJob": {"TransformJobName": "a"},
     "CreateModel": {"ModelName": "a", "PrimaryContainer": {}, "ExecutionRoleArn": ROLE},
     "CreateEndpointConfig": {"EndpointConfigName": "a", "ProductionVariants": []},
