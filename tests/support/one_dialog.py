@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from tests.support.apps import app_from_function
+from streamlit.testing.v1 import AppTest
 
 given = json.load(sys.stdin)
 
@@ -30,7 +30,7 @@ def page(given):  # type: ignore[no-untyped-def]
     )
 
 
-app = app_from_function(page, args=(given,), default_timeout=60).run()
+app = AppTest.from_function(page, args=(given,), default_timeout=60).run()
 next(button for button in app.button if button.key == "plan-sure").click().run()
 for shown in (*app.error, *app.exception, *app.success):
     print(shown.value)
