@@ -5,27 +5,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from commands.batch_start import (
-    Batch,
     ModelChoice,
     StartOptions,
     checked_batch,
     confirm_and_start,
-    job_name,
     model_to_use,
     upload_images,
-    with_manifest,
 )
 from commands.batch_state import (
     BatchState,
     MaskReader,
     read_state,
-    rejected_images,
+    rejected,
     say_failures,
     state_document,
     summary,
@@ -143,6 +141,7 @@ def run(
     options = StartOptions(yes, dry_run, as_json, follow)
     with reporting(debug), open_backend() as backend:
         from core.batch.job import BatchSpec
+        from core.batch.prepare import job_name
 
         source = model_to_use(backend.clients, choice)
         used, new = (source, None) if isinstance(source, str) else (source.model_name, source)
@@ -151,7 +150,7 @@ def run(
             say("The job is planned once the images are uploaded.")
             return
         spec = BatchSpec(
-            name=name or job_name(used),
+            name=name or job_name(used, datetime.now(UTC)),
             model=used,
             input_uri=uri,
             output_uri=out,
@@ -284,7 +283,7 @@ def resume(
     """Start a new job for exactly the images of a job that have no valid output."""
     with reporting(debug), open_backend() as backend:
         from core.batch.job import clone_spec
-        from core.batch.objects import manifest, missing
+        from core.batch.prepare import job_name, prepare_resume
         from core.cost.batch import speed_of
 
         clients = backend.clients
@@ -295,21 +294,20 @@ def resume(
                 todo=f"Wait until it has ended, or stop it first: segdeck batch stop {name}",
             )
         valid = set(state.outputs.objects) - (set() if no_check else _invalid_outputs(clients, state))
-        rejected = {} if retry_failed else rejected_images(clients, state)
-        left = missing(state.inputs.images, valid)
-        sent = tuple(image for image in left if image.key not in rejected)
-        excluded = [image.key for image in left if image.key in rejected]
+        spec = clone_spec(state.job, new_name or job_name(name, datetime.now(UTC)))
+        spec = replace(spec, **_changes(instance_type, count, concurrency))
+        failed = {} if retry_failed else rejected(clients, state)
+        batch = prepare_resume(spec, state.prefix, state.inputs.images, valid, failed)
         for note in state.notes:
             say(note)
-        if excluded:
-            say(f"Not sent again, because they failed: {listing(excluded)}. To send them: --retry-failed")
-        if not sent:
+        if batch.excluded:
+            say(
+                f"Not sent again, because they failed: {listing(batch.excluded)}. To send them: --retry-failed"
+            )
+        if not batch.images:
             say("There is nothing to resume: every other image has a valid output.")
             return
-        spec = clone_spec(state.job, new_name or job_name(name))
-        spec = replace(spec, **_changes(instance_type, count, concurrency))
-        speed = speed_of(state.job, len(state.written))
-        batch = Batch(with_manifest(spec), len(sent), manifest=manifest(state.prefix, sent), speed=speed)
+        batch = replace(batch, speed=speed_of(state.job, len(state.written)))
         confirm_and_start(backend, batch, StartOptions(yes, dry_run, as_json, follow))
 
 
@@ -334,16 +332,23 @@ def clone(
     with reporting(debug), open_backend() as backend:
         from core.aws.batch import describe_transform_job, job_inputs, list_outputs, transform_job_tags
         from core.batch.job import clone_spec
+        from core.batch.prepare import Batch, job_name
         from core.cost.batch import speed_of
+        from core.training.hyperparameters import Problem
 
         notes: list[str] = []
         job = describe_transform_job(backend.clients, name)
-        spec = clone_spec(job, new_name or job_name(name), transform_job_tags(backend.clients, job, notes))
+        spec = clone_spec(
+            job,
+            new_name or job_name(name, datetime.now(UTC)),
+            transform_job_tags(backend.clients, job, notes),
+        )
         spec = replace(spec, output_uri=out or spec.output_uri, **_changes(instance_type, count, concurrency))
         if not out:
             notes.append("Existing outputs of the same images are overwritten.")
         if spec.manifest:
-            batch = Batch(spec, len(job_inputs(backend.clients, job)[1].images), warnings=tuple(notes))
+            problems = tuple(Problem("input_uri", note, "warning") for note in notes)
+            batch = Batch(spec, job_inputs(backend.clients, job)[1].images, problems=problems)
         else:
             batch = checked_batch(backend.clients, spec, notes=tuple(notes))
         batch = replace(batch, speed=speed_of(job, len(list_outputs(backend.clients, job).objects)))

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,13 +30,11 @@ from core.text import listing, plural
 if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.batch.job import BatchSpec, TransformJob
+    from core.batch.prepare import Batch
     from core.cost.batch import Speed
     from core.endpoints.spec import EndpointSpec
-    from core.training.hyperparameters import Problem
 
 POLL_SECONDS = 2.0
-SANDBOX_STARTUP = 1.0
-TIME_SUFFIX = re.compile(r"-\d{8}-\d{6}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +61,6 @@ class ModelChoice:
     def named(self) -> int:
         """Return how many models were named."""
         return sum(map(bool, (self.endpoint, self.model, self.job, self.artifact)))
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A job to start. images: how many; model: one to create first; manifest: one to write first."""
-
-    spec: BatchSpec
-    images: int
-    model: EndpointSpec | None = None
-    manifest: str = ""
-    warnings: tuple[str, ...] = ()
-    speed: Speed | None = None
 
 
 def upload_images(clients: Clients, folder: str, to: str, options: StartOptions) -> str | None:
@@ -112,16 +96,9 @@ def model_to_use(clients: Clients, choice: ModelChoice) -> str | EndpointSpec:
 
         return describe_model(clients, choice.model).name
     if choice.endpoint:
-        from core.aws.endpoint_detail import endpoint_resources
+        from core.aws.batch import endpoint_model
 
-        variants = endpoint_resources(clients, choice.endpoint).endpoint.variants
-        names = list(dict.fromkeys(variant.model for variant in variants if variant.model))
-        if len(names) == 1:
-            return names[0]
-        raise InputError(
-            f"The endpoint {choice.endpoint} serves {plural(len(names), 'known model')}.",
-            todo=f"Choose one with --model: {', '.join(names)}." if names else "Name its model with --model.",
-        )
+        return endpoint_model(clients, choice.endpoint)
     return _new_model(clients, choice)
 
 
@@ -143,13 +120,6 @@ def _new_model(clients: Clients, choice: ModelChoice) -> EndpointSpec:
     return EndpointSpec(name=endpoint_name(source.name), instance_type="", **fields)
 
 
-def job_name(base: str) -> str:
-    """Return a name for a new job: that of its model or of the job before it, and the time."""
-    from core.endpoints.spec import endpoint_name
-
-    return endpoint_name(TIME_SUFFIX.sub("", base), f"{datetime.now(UTC):%Y%m%d-%H%M%S}")
-
-
 def checked_batch(
     clients: Clients,
     spec: BatchSpec,
@@ -162,79 +132,44 @@ def checked_batch(
 
     endpoint: whose speed the estimate is made from. Raises InputError, AwsError.
     """
-    from core.aws.batch import folder_uri, list_objects, sample_sizes
-    from core.batch.objects import check_inputs, manifest, sort_inputs
+    from core.aws.batch import read_inputs
+    from core.batch.prepare import prepare
+    from core.training.hyperparameters import Problem
 
-    uri = folder_uri(spec.input_uri)
-    found = list_objects(clients, uri)
-    inputs = sort_inputs(found.objects)
-    spec = _fitting(replace(spec, input_uri=uri, payload_mb=spec.payload_mb or inputs.payload_mb))
-    sizes, unread = sample_sizes(clients, uri, inputs.images)
-    problems = check_inputs(inputs, spec, sizes=sizes, complete=found.complete)
-    _refuse(spec, problems)
-    warnings = (*notes, *(problem.message for problem in problems), *unread)
-    speed = _speed(clients, endpoint) if endpoint else None
-    batch = Batch(spec, len(inputs.images), model, "", warnings, speed)
-    if not inputs.skipped:
-        return batch
-    return replace(batch, spec=with_manifest(spec), manifest=manifest(uri, inputs.images))
-
-
-def with_manifest(spec: BatchSpec) -> BatchSpec:
-    """Return the spec with its own manifest as the input, next to its outputs."""
-    from core.aws.batch import folder_uri
-
-    return replace(spec, input_uri=f"{folder_uri(spec.output_uri)}{spec.name}.manifest", manifest=True)
-
-
-def _fitting(spec: BatchSpec) -> BatchSpec:
-    """Return the spec with fewer concurrent requests where AWS's limit of all payloads together needs that."""
-    from core.batch.job import MAX_PAYLOAD_MB
-
-    most = max(1, MAX_PAYLOAD_MB // spec.payload_mb)
-    if spec.concurrency <= most:
-        return spec
-    say(f"{plural(most, 'concurrent request')} instead of {spec.concurrency}: the images are large.")
-    return replace(spec, concurrency=most)
-
-
-def _refuse(spec: BatchSpec, problems: Iterable[Problem]) -> None:
-    errors = [problem.message for problem in problems if problem.is_error]
-    if errors:
+    batch = prepare(spec, read_inputs(clients, spec.input_uri))
+    if errors := batch.errors:
         raise InputError(
             f"The transform job {spec.name} was not started. {errors[0]}", why=" ".join(errors[1:])
         )
+    noted = tuple(Problem("input_uri", note, "warning") for note in notes)
+    speed = _speed(clients, endpoint) if endpoint else None
+    return replace(batch, model=model, speed=speed, problems=(*noted, *batch.problems))
 
 
 def _speed(clients: Clients, endpoint: str) -> Speed | None:
     """Return how long an image took on the endpoint in the last 24 hours; None if unknown, which is said."""
-    from core.aws.endpoints import describe_endpoint
-    from core.aws.traffic import service
-    from core.cost.batch import Speed
+    from core.aws.batch import endpoint_speed
 
     try:
-        quality = service(clients, [describe_endpoint(clients, endpoint)], datetime.now(UTC)).get(endpoint)
+        return endpoint_speed(clients, endpoint, datetime.now(UTC))
     except AwsError as error:
         say(f"The speed of {endpoint} is unknown. {error}")
         return None
-    if quality is None or quality.p50_ms is None:
-        return None
-    seconds = quality.p50_ms / 1000
-    return Speed(seconds, f"{seconds:.2f} s per image, the median of {endpoint} in the last 24 hours.")
 
 
 def confirm_and_start(backend: Backend, batch: Batch, options: StartOptions) -> None:
     """Show the plan, ask, start the job, and follow it. Raises Exit if declined; InputError, AwsError."""
     from core.aws.prices import prices
-    from core.cost.batch import STARTUP_SECONDS, batch_price
+    from core.cost.batch import SANDBOX_STARTUP_SECONDS, STARTUP_SECONDS, batch_price
     from core.plans.batch import plan_batch
 
     spec, clients = batch.spec, backend.clients
-    startup = SANDBOX_STARTUP if clients.connection.is_sandbox else STARTUP_SECONDS
+    startup = SANDBOX_STARTUP_SECONDS if clients.connection.is_sandbox else STARTUP_SECONDS
     machines = spec.instance_type, spec.instance_count
-    price = batch_price(*machines, batch.images, batch.speed, prices(clients), startup=startup)
+    count = len(batch.images)
+    price = batch_price(*machines, count, batch.speed, prices(clients), startup=startup)
     plan = plan_batch(spec, price, model=batch.model, manifest=batch.manifest, warnings=batch.warnings)
-    say(f"{plural(batch.images, 'image')} to segment.")
+    say(f"{plural(count, 'image')} to segment.")
     started = confirm_and_execute(
         clients,
         plan,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.common import iso, progress, say
 from commands.inference_options import make_folder
-from core.errors import AwsError, DecodeError, NotFoundError
+from core.errors import AwsError
 
 if TYPE_CHECKING:
     from core.aws.batch import Outputs
@@ -57,13 +57,12 @@ def read_state(clients: Clients, name: str) -> BatchState:
     return BatchState(job, prefix, inputs, outputs, notes)
 
 
-def rejected_images(clients: Clients, state: BatchState) -> dict[str, str]:
+def rejected(clients: Clients, state: BatchState) -> dict[str, str]:
     """Return the images that the log names as failed, with the reason; a log that cannot be read is a note."""
-    from core.aws.batch import data_log, split_prefix
-    from core.batch.results import failures
+    from core.aws.batch import rejected_images
 
     try:
-        return failures(data_log(clients, state.job.name), *split_prefix(state.prefix))
+        return rejected_images(clients, state.job, state.prefix)
     except AwsError as error:
         state.notes.append(f"The reasons of failed images are unknown. {error}")
         return {}
@@ -77,7 +76,7 @@ def state_document(clients: Clients, state: BatchState, table: PriceTable) -> di
     at = state.outputs.progress(len(state.inputs.images), now)
     cost = cost_so_far(job, table, now)
     written = set(state.written)
-    reasons = rejected_images(clients, state) if len(written) < len(state.inputs.images) else {}
+    reasons = rejected(clients, state) if len(written) < len(state.inputs.images) else {}
     return {
         **summary(job),
         "arn": job.arn,
@@ -145,14 +144,13 @@ class MaskReader:
         return read, invalid
 
     def _one(self, key: str) -> ImageResult | dict[str, str]:
-        from core.aws.batch import read_output_object
-        from core.batch.results import read_output
+        from core.aws.batch import checked_output
+        from core.batch.results import Failure
 
-        try:
-            body = read_output_object(self.clients, self.job, key)
-            result, segmentation = read_output(key, body, self.job.accept, self.classes)
-        except (DecodeError, NotFoundError) as error:
-            return {"image": key, "reason": str(error)}
+        output = checked_output(self.clients, self.job, key, self.classes)
+        if isinstance(output, Failure):
+            return {"image": key, "reason": output.reason}
+        result, segmentation = output
         if self.out is not None:
             self._save(self.out, key, segmentation)
         return result

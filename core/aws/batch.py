@@ -12,15 +12,24 @@ from typing import Any
 
 from core.aws.class_names import FoundClasses, find_classes
 from core.aws.connection import Clients
-from core.aws.endpoints import read_tags
+from core.aws.endpoint_detail import endpoint_resources
+from core.aws.endpoints import describe_endpoint, read_tags
 from core.aws.errors import required
+from core.aws.logs import LogToken, TailPage, stream_tail
 from core.aws.models import model_with_job
 from core.aws.storage import get_bytes, get_start
+from core.aws.traffic import service
 from core.batch.job import MANIFEST, TransformJob, from_description, from_summary
-from core.batch.objects import Inputs, StoredObject, output_key, read_manifest, sort_inputs
+from core.batch.objects import Inputs, StoredObject, folder_uri, output_key, read_manifest, sort_inputs
+from core.batch.prepare import ListedInputs
 from core.batch.progress import Progress
+from core.batch.results import Failure, ImageResult, failures, read_output
+from core.cost.batch import Speed
 from core.endpoints.endpoint import CLASSES_TAG, classes_uri_for
-from core.errors import AwsError, InputError, NotFoundError
+from core.errors import AwsError, DecodeError, InputError, NotFoundError
+from core.imaging.classes import Classes
+from core.imaging.segmentation import Segmentation
+from core.text import plural
 from core.training.log_lines import LogEvent, from_cloudwatch
 
 LOG_GROUP = "/aws/sagemaker/TransformJobs"
@@ -153,17 +162,21 @@ def job_inputs(clients: Clients, job: TransformJob) -> tuple[str, Inputs, bool]:
     return uri, sort_inputs(listing.objects), listing.complete
 
 
-def folder_uri(uri: str) -> str:
-    """Return an S3 prefix with a / at its end."""
-    return uri if uri.endswith("/") else f"{uri}/"
-
-
 def split_prefix(uri: str) -> tuple[str, str]:
     """Return bucket and prefix of an S3 URI; the prefix ends in / or is empty. Raises InputError."""
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket:
         raise InputError(f"{uri!r} is not an S3 URI.", todo="Use the form s3://bucket/folder/.")
     return bucket, f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+
+
+def read_inputs(clients: Clients, uri: str) -> ListedInputs:
+    """List the objects below a prefix, and read the size of a few images. Raises InputError, AwsError."""
+    uri = folder_uri(uri)
+    listing = list_objects(clients, uri)
+    inputs = sort_inputs(listing.objects)
+    sizes, unread = sample_sizes(clients, uri, inputs.images)
+    return ListedInputs(uri, inputs, listing.complete, sizes, unread)
 
 
 def sample_sizes(
@@ -194,6 +207,44 @@ def _size_of(clients: Clients, uri: str, key: str) -> tuple[str, int, int] | str
 def read_output_object(clients: Clients, job: TransformJob, key: str) -> bytes:
     """Return the output of an image. key: the image's, below its prefix. Raises NotFoundError, AwsError."""
     return get_bytes(clients, f"{folder_uri(job.output_uri)}{output_key(key)}", max_bytes=MAX_OUTPUT)
+
+
+def checked_output(
+    clients: Clients, job: TransformJob, key: str, classes: Classes | None
+) -> tuple[ImageResult, Segmentation] | Failure:
+    """Read the output of an image and check it; return why it is not valid. Raises AwsError."""
+    try:
+        return read_output(key, read_output_object(clients, job, key), job.accept, classes)
+    except (DecodeError, NotFoundError) as error:
+        return Failure(key, str(error))
+
+
+def rejected_images(clients: Clients, job: TransformJob, prefix: str) -> dict[str, str]:
+    """Return the images that the log names as failed, with the reason. prefix: of the images. Raises AwsError."""
+    return failures(data_log(clients, job.name), *split_prefix(prefix))
+
+
+def endpoint_model(clients: Clients, endpoint: str) -> str:
+    """Return the name of the model that an endpoint serves. Raises InputError where it is not exactly one."""
+    variants = endpoint_resources(clients, endpoint).endpoint.variants
+    names = list(dict.fromkeys(variant.model for variant in variants if variant.model))
+    if len(names) == 1:
+        return names[0]
+    raise InputError(
+        f"The endpoint {endpoint} serves {plural(len(names), 'known model')}.",
+        todo=f"Choose a SageMaker model instead: {', '.join(names)}."
+        if names
+        else "Choose its SageMaker model.",
+    )
+
+
+def endpoint_speed(clients: Clients, endpoint: str, now: datetime) -> Speed | None:
+    """Return how long an image took on the endpoint in the last 24 hours; None if unknown. Raises AwsError."""
+    quality = service(clients, [describe_endpoint(clients, endpoint)], now).get(endpoint)
+    if quality is None or quality.p50_ms is None:
+        return None
+    seconds = quality.p50_ms / 1000
+    return Speed(seconds, f"{seconds:.2f} s per image, the median of {endpoint} in the last 24 hours.")
 
 
 def model_classes(clients: Clients, model: str) -> FoundClasses:
@@ -242,6 +293,13 @@ def transform_streams(clients: Clients, name: str) -> tuple[str, ...]:
     except NotFoundError:
         return ()  # the account's first job creates the group
     return tuple(required(row, "logStreamName", doing) for row in required(answer, "logStreams", doing))
+
+
+def transform_tail(
+    clients: Clients, stream: str, *, token: LogToken | None = None, limit: int = MAX_LOG_EVENTS
+) -> TailPage:
+    """Return the last lines of a stream of a job; with an earlier token, the lines after it. Raises AwsError."""
+    return stream_tail(clients, LOG_GROUP, stream, token=token, limit=limit)
 
 
 def _rows(clients: Clients, uri: str) -> Iterator[dict[str, Any]]:

@@ -114,6 +114,17 @@ def endpoint_tail(
     return _last(clients, LogToken(streams[0], "", f"{ENDPOINT_LOG_GROUP}/{name}"), limit)
 
 
+def stream_tail(
+    clients: Clients, group: str, stream: str, *, token: LogToken | None = None, limit: int = LIMIT
+) -> TailPage:
+    """Return the last lines of one stream, as `tail` does."""
+    return (
+        _after(clients, token, limit)
+        if token is not None
+        else _last(clients, LogToken(stream, "", group), limit)
+    )
+
+
 def all_events(
     clients: Clients, job_name: str, *, max_events: int = MAX_EVENTS, seconds: float = MAX_SECONDS
 ) -> WholeLog:

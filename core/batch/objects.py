@@ -132,6 +132,11 @@ def check_inputs(
     return problems
 
 
+def folder_uri(uri: str) -> str:
+    """Return an S3 prefix with a / at its end."""
+    return uri if uri.endswith("/") else f"{uri}/"
+
+
 def output_key(key: str) -> str:
     """Return the key of an input's output, both below their prefixes."""
     return f"{key}{SUFFIX}"

@@ -11,8 +11,8 @@ from core.batch.job import TransformJob
 from core.cost.training import Money, PriceTable, exact, from_exact
 
 NOTE = "Estimated with hosting prices; those of batch transform may differ."
-STARTUP_SECONDS = 240.0
-"""About how long instances take to start, which is billed; in the sandbox it is a second."""
+STARTUP_SECONDS, SANDBOX_STARTUP_SECONDS = 240.0, 1.0
+"""About how long instances take to start, which is billed; and in the sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
