@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.batch.job import BatchSpec, TransformJob
     from core.batch.prepare import Batch
-    from core.cost.batch import Speed
+    from core.batch.progress import Speed
     from core.endpoints.spec import EndpointSpec
 
 POLL_SECONDS = 2.0

@@ -254,6 +254,12 @@ PAGES: list[tuple[str, dict[str, str], str]] = [
     ("endpoint", {"endpoint": "roads", "part": "Configuration"}, "Updating"),
     ("endpoint", {"endpoint": "roads", "part": "Lineage"}, "InService"),
     ("deploy", {"job": "roads"}, "InService"),
+    ("batches", {}, "InService"),
+    ("batch", {"job": "roads"}, "InService"),
+    ("batch", {"job": "roads", "tab": "Failed images"}, "InService"),
+    ("batch", {"job": "roads", "tab": "Log"}, "InService"),
+    ("batch", {"job": "roads", "tab": "Settings"}, "InService"),
+    ("launch_batch", {"clone": "roads"}, "InService"),
 ]
 
 

@@ -22,9 +22,8 @@ from core.aws.traffic import service
 from core.batch.job import MANIFEST, TransformJob, from_description, from_summary
 from core.batch.objects import Inputs, StoredObject, folder_uri, output_key, read_manifest, sort_inputs
 from core.batch.prepare import ListedInputs
-from core.batch.progress import Progress
+from core.batch.progress import Progress, Speed
 from core.batch.results import Failure, ImageResult, failures, read_output
-from core.cost.batch import Speed
 from core.endpoints.endpoint import CLASSES_TAG, classes_uri_for
 from core.errors import AwsError, DecodeError, InputError, NotFoundError
 from core.imaging.classes import Classes

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from core.batch.job import DEFAULT_PAYLOAD_MB, MAX_PAYLOAD_MB, BatchSpec, check_spec
 from core.batch.objects import Inputs, StoredObject, check_inputs, folder_uri, manifest, missing
-from core.cost.batch import Speed
+from core.batch.progress import Speed
 from core.endpoints.spec import EndpointSpec, endpoint_name
 from core.text import plural
 from core.training.hyperparameters import Problem

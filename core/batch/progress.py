@@ -12,6 +12,14 @@ HANGS_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
+class Speed:
+    """How long one image takes on one instance. source: where that is from, in words."""
+
+    seconds_per_image: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """The state of a job's outputs at a time.
 

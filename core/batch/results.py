@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import DecodeError
+from core.errors import DecodeError, InputError
 from core.escaping import csv_bytes
 from core.imaging.classes import IGNORE, Classes
 from core.imaging.segmentation import Segmentation
@@ -52,6 +52,13 @@ class Failure:
 
     key: str
     reason: str
+
+    @property
+    def error(self) -> InputError:
+        """Return it as an error to raise."""
+        return InputError(
+            f"The mask of {self.key} is not valid.", why=self.reason, todo="Resume the job to make it again."
+        )
 
 
 def read_output(

@@ -8,19 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from core.batch.job import TransformJob
+from core.batch.progress import Speed
 from core.cost.training import Money, PriceTable, exact, from_exact
 
 NOTE = "Estimated with hosting prices; those of batch transform may differ."
 STARTUP_SECONDS, SANDBOX_STARTUP_SECONDS = 240.0, 1.0
 """About how long instances take to start, which is billed; and in the sandbox."""
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How long one image takes on one instance. source: where that is from, in words."""
-
-    seconds_per_image: float
-    source: str
 
 
 @dataclass(frozen=True, slots=True)

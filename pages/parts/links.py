@@ -25,6 +25,9 @@ ENDPOINT = PAGES / "endpoint.py"
 DEPLOY = PAGES / "deploy.py"
 SEGMENT = PAGES / "segment.py"
 RUNS = PAGES / "runs.py"
+BATCHES = PAGES / "batches.py"
+BATCH = PAGES / "batch.py"
+LAUNCH_BATCH = PAGES / "launch_batch.py"
 
 
 def open_page(page: Path, query_params: Mapping[str, str | list[str]]) -> NoReturn:

@@ -113,6 +113,18 @@ WORDS: dict[Verb, Words] = {
         ":material/person_add:",
         "Created execution role {}.",
     ),
+    "start batch": Words(
+        "Start transform job",
+        "Start batch",
+        ":material/rocket_launch:",
+        "Transform job {} started.",
+    ),
+    "stop batch": Words(
+        "Stop transform job",
+        "Stop batch",
+        ":material/stop_circle:",
+        "Stopping transform job {}.",
+    ),
 }
 
 

@@ -17,8 +17,12 @@ ICONS: dict[Severity, str] = {
     "note": ":blue[:material/info:]",
 }
 
-Action = Literal["launch", "deployment"]
-READY: dict[Action, str] = {"launch": "Ready to launch", "deployment": "Ready to deploy"}
+Action = Literal["launch", "deployment", "the start"]
+READY: dict[Action, str] = {
+    "launch": "Ready to launch",
+    "deployment": "Ready to deploy",
+    "the start": "Ready to start",
+}
 
 
 def heading(problems: Sequence[Problem], *, before: Action) -> None:

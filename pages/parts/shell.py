@@ -43,6 +43,27 @@ SECTIONS = {
             help="Evaluate endpoints on labeled images.",
         ),
         st.Page(
+            links.BATCHES,
+            title="Batch transform",
+            icon=":material/burst_mode:",
+            url_path="batches",
+            help="Segment thousands of images in S3 with transform jobs.",
+        ),
+        st.Page(
+            links.BATCH,
+            title="Transform job",
+            icon=":material/burst_mode:",
+            url_path="batch",
+            visibility="hidden",
+        ),
+        st.Page(
+            links.LAUNCH_BATCH,
+            title="Start a batch",
+            icon=":material/rocket_launch:",
+            url_path="launch_batch",
+            visibility="hidden",
+        ),
+        st.Page(
             links.RUNS,
             title="Runs",
             icon=":material/history:",

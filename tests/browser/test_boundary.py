@@ -29,6 +29,8 @@ PAGES = (
     "deploy",
     "evaluate",
     "setup",
+    "batches",
+    "launch_batch",
 )
 HARMLESS = (
     r"_stcore/(health|host-config)",  # Streamlit tries a deep link's own folder before the root

@@ -116,6 +116,7 @@ def test_deep_link_on_a_fresh_server(dashboard, page: Page):
         ("segment", "Segment images"),
         ("segment?endpoint=coastlines", "Segment images"),
         ("training_jobs", "Training jobs"),
+        ("batches", "Batch transform"),
         ("launch_training", "Launch training"),
         ("deploy", "Deploy a model"),
         ("setup", "Setup"),

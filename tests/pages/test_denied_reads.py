@@ -11,10 +11,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from sandbox.server import Sandbox
+from tests.support.batches import Store
+from tests.support.batches import ended as wait_until_ended
 from tests.support.dashboard import ended, open_page, plain_texts, put_data, start_job, wait_for
 from tests.support.fleet import put_endpoint
+from tests.support.roles import create_roles
 
-JOB, ENDPOINT = "road-1", "coast-1"
+JOB, ENDPOINT, BATCH = "road-1", "coast-1", "masks-1"
 OF_EVERY_PAGE = ("GetCallerIdentity", "GetProducts")
 """Reads of the frame and of prices, which every page makes in the same way: denied on the overview alone."""
 
@@ -53,6 +56,14 @@ ROWS = (
     PageRow("deploy", {}, ("Model", "option road-2")),
     PageRow("deploy", {"model": ENDPOINT}, ("Model", f"option {ENDPOINT}", "Pre-flight checks")),
     PageRow("deploy", {"endpoint": ENDPOINT}, ("Model", "option road-2"), needs=("DescribeEndpointConfig",)),
+    PageRow("batches", {}, (f"row {BATCH}",), needs=("ListTransformJobs",)),
+    PageRow("batch", {"job": BATCH}, (BATCH, "Completed", "Cost: "), needs=("DescribeTransformJob",)),
+    PageRow(
+        "launch_batch",
+        {"clone": BATCH},
+        ("Images and masks", "Pre-flight checks"),
+        needs=("DescribeTransformJob",),
+    ),
     PageRow("setup", {}, (f"{ENDPOINT} in service",)),
 )
 
@@ -62,10 +73,12 @@ def account(
     tmp_path_factory: pytest.TempPathFactory,
     stub_programs: dict[str, list[str]],
     stub_training_programs: dict[str, list[str]],
+    model_archive: Callable[..., bytes],
 ) -> Iterator[Sandbox]:
-    """A sandbox with a job that failed, one that left a model, and an endpoint."""
+    """A sandbox with a job that failed, one that left a model, an endpoint, and a transform job."""
     folder = tmp_path_factory.mktemp("account")
     with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
+        create_roles(sandbox)
         sagemaker: Any = sandbox.loopback.client("sagemaker")
         put_data(sandbox.loopback.client("s3"))
         start_job(sagemaker, JOB, {"fail": "no memory left"})
@@ -73,6 +86,10 @@ def account(
         for name in (JOB, "road-2"):
             wait_for(sagemaker, name, ended)
         put_endpoint(sandbox, ENDPOINT, daily=[3] * 10)
+        store = Store(sandbox, model_archive)
+        source, out = store.images("a.jpg", "b.jpg")
+        store.start(BATCH, store.model(), source, out)
+        wait_until_ended(store, BATCH, "Completed")
         yield sandbox
 
 

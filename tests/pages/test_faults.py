@@ -30,6 +30,9 @@ PAGES: dict[str, dict[str, str]] = {
     "endpoint": {"endpoint": "coast-1"},
     "deploy": {"endpoint": "coast-1"},
     "setup": {},
+    "batches": {},
+    "batch": {"job": "masks-1"},
+    "launch_batch": {"clone": "masks-1"},
 }
 """Page -> what its address names."""
 

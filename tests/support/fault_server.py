@@ -30,6 +30,7 @@ EMPTY = {
     "Search": {"Results": [], "TotalHits": {"Value": 0, "Relation": "EqualTo"}},
     "ListEndpoints": {"Endpoints": []},
     "ListModels": {"Models": []},
+    "ListTransformJobs": {"TransformJobSummaries": []},
 }
 CALLER = (
     b'<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'

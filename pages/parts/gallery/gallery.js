@@ -7,6 +7,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const row = parentElement.querySelector(".row");
   const template = parentElement.querySelector("template");
   row.setAttribute("aria-label", data.label);
+  row.classList.toggle("wrap", data.wrap);
 
   const known = new Map([...row.children].map((button) => [button.dataset.id, button]));
   const before = row.dataset.selected ?? "";

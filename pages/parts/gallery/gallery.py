@@ -42,12 +42,14 @@ def gallery(
     on_pick: Callable[[str], None],
     selected: str = "",
     follow: bool = False,
+    wrap: bool = False,
 ) -> None:
     """Show the row. A click runs `on_pick` with the tile's id before the page runs again.
 
     label:    the name of the row for screen readers.
     selected: the id of the tile that is marked.
     follow:   the arrow keys pick an image, not only move to it. Not for images whose click costs something.
+    wrap:     whether it has several lines instead of one that scrolls.
     """
 
     def picked() -> None:
@@ -64,11 +66,8 @@ def gallery(
         }
         for tile in tiles
     ]
-    _COMPONENT(
-        data={"tiles": rows, "selected": selected, "label": label, "follow": follow},
-        key=key,
-        on_picked_change=picked,
-    )
+    data = {"tiles": rows, "selected": selected, "label": label, "follow": follow, "wrap": wrap}
+    _COMPONENT(data=data, key=key, on_picked_change=picked)
 
 
 def _data_url(jpeg: bytes | None) -> str:
