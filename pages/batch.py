@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import streamlit as st
 
 from core.aws.batch import Outputs
 from core.aws.connection import Connection
 from core.batch.job import TransformJob, clone_spec
-from core.batch.objects import output_key
+from core.batch.objects import folder_uri, output_key
 from core.batch.prepare import job_name, prepare_resume
 from core.cost.batch import SANDBOX_STARTUP_SECONDS, STARTUP_SECONDS, batch_price, speed_of
 from core.plans.batch import plan_batch, plan_stop_batch
@@ -32,6 +32,10 @@ class BatchParts:
 
     outputs: OptionalPart[Outputs]
     inputs: OptionalPart[JobInputs]
+
+    def prefix(self, job: TransformJob) -> str:
+        """Return the S3 URI of the images; where they could not be listed, the job's own."""
+        return self.inputs.value.prefix or folder_uri(job.input_uri)
 
     @property
     def known(self) -> bool:
@@ -181,13 +185,13 @@ def _tabs(
             found = data.classes(connection, job)
             for note in found.value.notes:
                 st.caption(f":material/info: {messages.plain(note)}")
-            messages.why_not(replace(found, waiting=None), snapshot)
+            messages.why_not(found, snapshot)
             if parts.inputs.waiting is None and parts.outputs.waiting is None and found.waiting is None:
-                shown = ShownBatch(connection, job, parts.inputs.value.prefix, found.value.classes)
+                shown = ShownBatch(connection, job, parts.prefix(job), found.value.classes)
                 gallery.show(shown, gallery.masks_of(parts.outputs.value), measured)
     if tabs[1].open:
         with tabs[1]:
-            rejected = data.rejected(connection, job, parts.inputs.value.prefix)
+            rejected = data.rejected(connection, job, parts.prefix(job))
             details.failed_images(snapshot, parts.missing, rejected, measured)
     if tabs[2].open:
         with tabs[2]:

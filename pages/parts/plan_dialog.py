@@ -22,6 +22,9 @@ FEW, HEIGHT = 8, 300
 ALONE = 2
 """More warnings than this are listed in one box."""
 
+LONG_TEXT = 4_000
+"""Characters of a parameter that are shown: more are slow to draw."""
+
 PENDING: dict[StepState, str] = {"start": "", "waiting": " Waiting for completion ..."}
 AFTER: dict[StepState, str] = {
     "already": " Already existed.",
@@ -228,14 +231,22 @@ def _steps(steps: Sequence[ApiCall], states: Sequence[StepState | None]) -> None
     else:
         label = f"API requests: {len(steps)}"
     with st.expander(label, icon=":material/data_object:"):
-        requests = [_request(step, alone=len(steps) == 1) for step in steps]
+        requests = [request_text(step, alone=len(steps) == 1) for step in steps]
         elements.code_block("\n\n".join(requests), language=None, height=320)
 
 
-def _request(step: ApiCall, *, alone: bool) -> str:
-    """Return the parameters of a request; with its operation, if there are several."""
-    params = json_text(step.params, indent=2, ascii_only=False)
+def request_text(step: ApiCall, *, alone: bool) -> str:
+    """Return the parameters of a request, long texts shortened; with its operation, if there are several."""
+    shown = {key: _shortened(value) for key, value in step.params.items()}
+    params = json_text(shown, indent=2, ascii_only=False)
     return params if alone else f"{step.service}:{step.operation} {params}"
+
+
+def _shortened(value: object) -> object:
+    """Return a long text, such as a manifest of all images, without its end, and with its length."""
+    if not isinstance(value, str) or len(value) <= LONG_TEXT:
+        return value
+    return f"{value[:LONG_TEXT]} … ({len(value):,} characters in total)"
 
 
 def _warnings(warnings: Sequence[str]) -> None:

@@ -12,9 +12,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.batch.results import areas_csv
+from core.plans.plan import ApiCall
 from pages.parts import backend, cached
 from pages.parts.batch.images import THUMBNAIL_BYTES, ByteCache, thumbnails
 from pages.parts.batch.measure import measurement
+from pages.parts.plan_dialog import request_text
 from sandbox.server import Sandbox
 from tests.support.batch_server import JOB, BatchServer
 from tests.support.batches import BROKEN, BUCKET, NUMBERS, Store, ended
@@ -111,6 +113,7 @@ def test_masks_are_measured_filtered_and_downloaded(
     run_until(app, lambda app: "30 of 30 masks measured" in plain_texts(app))
     app.selectbox(key="class").set_value("1").run()
     assert len(tiles(app)) == 24
+    assert tiles(app)[0]["note"] == "sea 25%"
     app.number_input(key="least").set_value(30.0).run()
     assert "No masks match these filters" in plain_texts(app)
     app.number_input(key="least").set_value(20.0).run()
@@ -237,6 +240,7 @@ def test_ten_thousand_images_cost_a_fixed_number_of_calls(many: BatchServer) -> 
     app.query_params["job"] = JOB
     app.run()
     assert metrics(app)["Masks"] == "9,000 of 10,000"
+    assert "No output has been written for" in plain_texts(app), "it hangs"
     assert len(tiles(app)) == 24
     assert many.calls["GetObject"] == 2 * 24
     many.calls.clear()
@@ -250,3 +254,11 @@ def test_ten_thousand_images_cost_a_fixed_number_of_calls(many: BatchServer) -> 
     assert many.calls.keys() <= {"DescribeTransformJob", "ListObjectsV2", IDENTITY}
     assert thumbnails().size < THUMBNAIL_BYTES
     assert sum(len(each.proto.json) for each in app.get("bidi_component")) < 500_000
+
+
+def test_a_long_manifest_is_shortened_in_the_dialog() -> None:
+    """The dialog shows the start of a long parameter and its length, not a manifest of all images."""
+    step = ApiCall("s3", "PutObject", {"Body": "a" * 200_000, "Key": "k"}, "Write the list of images.")
+    text = request_text(step, alone=True)
+    assert len(text) < 5_000
+    assert "200,000 characters in total" in text

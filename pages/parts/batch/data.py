@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from core.aws import batch
 from core.aws.batch import Outputs, TransformList
@@ -82,7 +82,7 @@ def rejected(connection: Connection, job: TransformJob, prefix: str) -> Optional
     """Return the images that the job's log names as failed, with the reason."""
     empty: dict[str, str] = {}
     return cached.optional(
-        ("transform failures", connection, job.name, job.running),
+        ("transform failures", connection, job.name, prefix, job.running),
         lambda: batch.rejected_images(clients(connection), job, prefix),
         ENDED_SECONDS,
         empty,
@@ -182,13 +182,17 @@ def endpoint_speed(connection: Connection, endpoint: str) -> OptionalPart[Speed 
 
 
 def tags(connection: Connection, job: TransformJob) -> OptionalPart[tuple[dict[str, str], tuple[str, ...]]]:
-    """Return the tags of a job, which a copy keeps, and notes on why they may be missing."""
+    """Return the tags of a job, which a copy keeps, and notes on why they are missing."""
     empty: tuple[dict[str, str], tuple[str, ...]] = ({}, ())
 
     def load() -> tuple[dict[str, str], tuple[str, ...]]:
         notes: list[str] = []
         return batch.transform_job_tags(clients(connection), job, notes), tuple(notes)
 
-    return cached.optional(
+    part = cached.optional(
         ("transform tags", connection, job.name), load, INPUT_SECONDS, empty, f"the tags of {job.name}"
     )
+    if part.failure is None:
+        return part
+    known, notes = part.value
+    return replace(part, value=(known, (*notes, f"The tags of {job.name} may be incomplete. {part.failure}")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import streamlit as st
 
@@ -14,14 +15,14 @@ from core.escaping import file_name, terminal
 from core.text import plural
 from pages.parts import messages
 from pages.parts.batch import slots
-from pages.parts.batch.images import MaskVersion, ShownBatch, Thumbnail
+from pages.parts.batch.images import MaskVersion, ShownBatch, Thumbnail, class_share
 from pages.parts.batch.measure import Measurement
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.shared_cache import OptionalPart
 from pages.parts.viewer.viewer import viewer
 
 TEXT, CLASS, LEAST, ORDER, SIZE = "name", "class", "least", "order", "per_page"
-"""Keys of the widgets, which are bound to the URL under the same names."""
+"""Keys of the widgets. The search is bound to the URL under the same name."""
 
 ORDER_LABELS: dict[Order, str] = {
     "name": "Name",
@@ -61,6 +62,13 @@ def show(batch: ShownBatch, masks: Mapping[str, MaskVersion], measured: Measurem
     shown, number, pages = page_of(keys, slots.gallery_page(batch.job.name), size)
     thumbnails, part = batch.read_thumbnails([masks[key] for key in shown])
     tiles = [_tile(key, thumbnails.get(key), part) for key in shown]
+    if wanted.class_id is not None:
+        tiles = [
+            replace(tile, note=class_share(results[tile.id], wanted.class_id, batch.classes))
+            if tile.jpeg
+            else tile
+            for tile in tiles
+        ]
     if part.failure is not None:
         st.warning(messages.line(part.failure), icon=":material/history:")
     gallery(

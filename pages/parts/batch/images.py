@@ -199,4 +199,10 @@ class ShownBatch:
 def largest_classes(result: ImageResult, classes: Classes) -> str:
     """Return the largest classes of a mask in words, such as "sea 75% · land 25%"."""
     largest = sorted(result.pixels, key=lambda class_id: -result.pixels[class_id])[:LARGEST_CLASSES]
-    return " · ".join(f"{classes.name(class_id)} {result.share(class_id):.0%}" for class_id in largest)
+    return " · ".join(class_share(result, class_id, classes) for class_id in largest)
+
+
+def class_share(result: ImageResult, class_id: int, classes: Classes | None) -> str:
+    """Return a class with its share of the mask, such as "sea 75%"."""
+    name = classes.name(class_id) if classes is not None else f"class {class_id}"
+    return f"{name} {result.share(class_id):.0%}"

@@ -58,9 +58,15 @@ def price_of(
     connection: Connection, batch: Batch, prices: PriceTable, *, endpoint: str, clone: TransformJob | None
 ) -> BatchPrice:
     """Return the expected price, from the endpoint's or the copied job's seconds per image."""
-    speed = data.endpoint_speed(connection, endpoint).value if endpoint else None
+    speed = None
+    if endpoint:
+        measured = data.endpoint_speed(connection, endpoint)
+        speed = measured.value
+        _why_unknown(f"The speed of {endpoint} is unknown.", measured.failure)
     if speed is None and clone is not None:
-        speed = speed_of(clone, len(data.outputs(connection, clone).value.objects))
+        outputs = data.outputs(connection, clone)
+        speed = speed_of(clone, len(outputs.value.objects))
+        _why_unknown(f"The speed of {clone.name} is unknown.", outputs.failure)
     return batch_price(
         batch.spec.instance_type,
         batch.spec.instance_count,
@@ -112,6 +118,11 @@ def _images(batch: Batch, listed: ListedInputs | None) -> None:
             key="check-again",
             on_click=state.request_retry,
         )
+
+
+def _why_unknown(what: str, error: CoreError | None) -> None:
+    if error is not None:
+        st.caption(f":material/info: {messages.plain(what)} {messages.line(error)}")
 
 
 def _failure(error: CoreError | None) -> list[Problem]:
