@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from pages.parts.batch.measure import measurement
 from pages.parts.plan_dialog import request_text
 from sandbox.server import Sandbox
 from tests.support.batch_server import JOB, BatchServer
-from tests.support.batches import BROKEN, BUCKET, NUMBERS, Store, ended
+from tests.support.batches import BROKEN, BUCKET, NUMBERS, Store, ended, jpeg
 from tests.support.dashboard import SHELL, button, fresh_caches, plain_texts
 
 OpenPage = Callable[..., AppTest]
@@ -262,3 +263,42 @@ def test_a_long_manifest_is_shortened_in_the_dialog() -> None:
     text = request_text(step, alone=True)
     assert len(text) < 5_000
     assert "200,000 characters in total" in text
+
+
+def test_a_local_folder_is_uploaded_first(
+    open_page: OpenPage, store: Store, tmp_path: Path, run_until: Callable[..., None]
+) -> None:
+    """The plan of an upload names what is left out; once confirmed, the images are in S3 and can be used."""
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    (tmp_path / "notes.txt").write_text("x")
+    uri = f"s3://{BUCKET}/uploads-{next(NUMBERS)}/"
+    app = open_page("launch_batch")
+    app.text_input(key="batch-folder").set_value("lost").run()
+    app.text_input(key="batch-upload-to").set_value(uri).run()
+    button(app, "Review and upload").click().run()
+    assert "is not the absolute path of a folder" in plain_texts(app)
+    app.text_input(key="batch-folder").set_value(str(tmp_path)).run()
+    button(app, "Review and upload").click().run()
+    assert "notes.txt" in "\n".join(code.value for code in app.code)
+    assert app.button(key="batch-upload-sure").label == "Upload"
+
+    confirmed = AppTest.from_function(upload_app, default_timeout=60, args=(str(tmp_path), uri)).run()
+    confirmed.button(key="batch-upload-sure").click().run()
+    run_until(
+        confirmed, lambda app: "1 image in S3, all verified" in "\n".join(each.value for each in app.success)
+    )
+    button(confirmed, "Use these images").click().run()
+    assert store.keys(uri) == ["a.jpg"]
+
+
+def upload_app(folder: str, uri: str) -> None:
+    """Draw the dialog's body, and the form's part that shows the upload."""
+    from pathlib import Path
+
+    from core.datasets.upload_plan import order_images
+    from core.plans.plan import plan_upload
+    from pages.parts import backend
+    from pages.parts.batch import upload
+
+    upload.body(backend.connection(), plan_upload(order_images(Path(folder), uri)[0]), uri)
+    upload.draw(backend.connection())

@@ -18,7 +18,7 @@ from core.errors import CoreError
 from core.escaping import terminal
 from core.training.defaults import INSTANCE, SANDBOX_DATA
 from pages.parts import cached, messages, state
-from pages.parts.batch import data
+from pages.parts.batch import data, upload
 from pages.parts.batch.slots import BATCH
 from pages.parts.shared_cache import PendingError
 
@@ -121,10 +121,10 @@ def draw(connection: Connection, prices: PriceTable) -> None:
         _text(
             "Images",
             "input",
-            "S3 prefix of the images. All JPEG files below it are sent. To upload a local folder first, use "
-            "`segdeck batch run FOLDER`.",
+            "S3 prefix of the images. All JPEG files below it are sent.",
             "s3://my-bucket/images/",
         )
+        upload.draw(connection)
         _text(
             "Masks",
             "output",
