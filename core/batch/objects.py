@@ -5,13 +5,13 @@ Output names: SageMaker API reference, "TransformOutput": the input's key below 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from core.batch.job import DEFAULT_PAYLOAD_MB, MAX_PAYLOAD_MB, BatchSpec
 from core.endpoints.spec import processor
 from core.errors import InputError
+from core.escaping import json_text
 from core.imaging.suffixes import JPEG_SUFFIXES
 from core.strict_json import parse_json
 from core.text import listing, plural
@@ -154,7 +154,7 @@ def missing(images: Iterable[StoredObject], outputs: Collection[str]) -> tuple[S
 
 def manifest(prefix: str, images: Iterable[StoredObject]) -> str:
     """Return a manifest of these images. prefix: of the keys, an S3 URI that ends in /."""
-    return json.dumps([{"prefix": prefix}, *(image.key for image in images)], ensure_ascii=True)
+    return json_text([{"prefix": prefix}, *(image.key for image in images)], indent=None)
 
 
 def read_manifest(text: bytes | str, uri: str) -> tuple[str, tuple[str, ...]]:
