@@ -19,6 +19,7 @@ from pages.parts.batch.images import THUMBNAIL_BYTES, ByteCache, thumbnails
 from pages.parts.batch.measure import measurement
 from pages.parts.plan_dialog import request_text
 from sandbox.server import Sandbox
+from tests.support.answers import probabilities, recordio
 from tests.support.batch_server import JOB, BatchServer
 from tests.support.batches import BROKEN, BUCKET, NUMBERS, Store, ended, jpeg
 from tests.support.dashboard import SHELL, button, fresh_caches, plain_texts
@@ -212,6 +213,31 @@ def test_kept_thumbnails_are_bounded() -> None:
     kept.put("a", b"1")
     assert kept.size == 5
     assert THUMBNAIL_BYTES <= 64_000_000
+
+
+def test_probabilities_are_shown_and_sorted_by_confidence(
+    open_page: OpenPage, store: Store, run_until: Callable[..., None]
+) -> None:
+    """A job that wrote probabilities has thumbnails and the viewer's maps; measured, it sorts by confidence."""
+    source, out = store.images("a.jpg", "b.jpg")
+    files = {"answer.recordio": recordio(probabilities())}
+    name = store.start(
+        f"maps-{next(NUMBERS)}",
+        store.model(files=files),
+        source,
+        out,
+        accept="application/x-recordio-protobuf",
+    )
+    ended(store, name, "Completed")
+    app = open_page("batch", job=name, image="a.jpg")
+    assert all(tile["jpeg"] for tile in tiles(app))
+    viewers = [each for each in app.get("bidi_component") if "segdeck_viewer" in each.proto.component_name]
+    assert b"probability/0" in viewers[0].proto.bytes
+    button(app, "Measure 2 masks").click().run()
+    run_until(app, lambda app: "2 of 2 masks measured" in plain_texts(app))
+    app.selectbox(key="order").set_value("uncertain").run()
+    assert len(tiles(app)) == 2
+    assert not app.exception
 
 
 def test_the_areas_are_csv(open_page: OpenPage, done: str, run_until: Callable[..., None]) -> None:

@@ -6,7 +6,7 @@ import io
 import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,9 +43,9 @@ class Store:
         if BUCKET not in [bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]]:
             self.s3.create_bucket(Bucket=BUCKET)
 
-    def model(self, **behavior: Any) -> str:
+    def model(self, files: Mapping[str, bytes] = {}, **behavior: Any) -> str:
         name = f"batch-model-{next(NUMBERS)}"
-        content = {"answer.png": mask(), "behavior.json": json.dumps(behavior).encode()}
+        content = {"answer.png": mask(), "behavior.json": json.dumps(behavior).encode(), **files}
         self.put(f"models/{name}/model.tar.gz", self.archive(content))
         self.put(
             f"models/{name}/classes.json",

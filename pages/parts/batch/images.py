@@ -40,6 +40,9 @@ IMAGE_BYTES = 100 << 20
 """The largest image that batch transform accepts."""
 
 READERS = 4
+PROBABILITY_READERS = 2
+"""Outputs that are read at once: probabilities of one image can take hundreds of megabytes while they are decoded."""
+
 RETRY_SECONDS = 20
 """Seconds until an image that could not be read is read again."""
 
@@ -155,7 +158,7 @@ class ShownBatch:
     def _load(self, masks: Sequence[MaskVersion]) -> dict[str, str]:
         """Make thumbnails; return why others could not be made. Only faults of AWS itself are raised."""
         reasons = {}
-        with ThreadPoolExecutor(READERS) as pool:
+        with ThreadPoolExecutor(readers(self.job, READERS)) as pool:
             for mask, reason in zip(masks, pool.map(self._make, masks), strict=True):
                 if reason:
                     reasons[mask.key] = reason
@@ -194,6 +197,11 @@ class ShownBatch:
 
     def _image(self, mask: MaskVersion) -> bytes:
         return get_bytes(clients(self.connection), f"{self.prefix}{mask.key}", max_bytes=IMAGE_BYTES)
+
+
+def readers(job: TransformJob, most: int) -> int:
+    """Return how many outputs of a job to read at once. most: of masks, which are small."""
+    return most if job.kind == "mask" else PROBABILITY_READERS
 
 
 def largest_classes(result: ImageResult, classes: Classes) -> str:

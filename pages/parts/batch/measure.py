@@ -14,7 +14,7 @@ from core.batch.job import TransformJob
 from core.batch.results import Failure, ImageResult
 from core.imaging.classes import Classes
 from pages.parts import cached, tasks
-from pages.parts.batch.images import MaskVersion
+from pages.parts.batch.images import MaskVersion, readers
 from pages.parts.tasks import BackgroundTask, OnCount
 
 READERS = 8
@@ -68,7 +68,7 @@ class Measurement:
 
         def work(on_count: OnCount) -> None:
             on_count(0, len(masks))
-            with ThreadPoolExecutor(READERS) as pool:
+            with ThreadPoolExecutor(readers(job, READERS)) as pool:
                 for first in range(0, len(masks), CHUNK):
                     for mask, outcome in pool.map(measure, masks[first : first + CHUNK]):
                         self._note(mask, outcome)
