@@ -55,7 +55,7 @@ def _run_again(store: RunStore, run: Run) -> None:
     if run.kind == "evaluation":
         query |= dict(run.form or {}) | ({endpoint_picker.AGAINST: names[1]} if len(names) > 1 else {})
         links.open_page(links.EVALUATE, query)
-    restore.put(store, run)
+    restore.open_run(store, run)
     links.open_page(links.SEGMENT, query | {endpoint_picker.OUTPUT: endpoint_picker.OUTPUTS[run.want]})
 
 

@@ -30,7 +30,7 @@ class RoleProvider(CredentialProvider):  # type: ignore[misc]  # botocore has no
         self, source: Session, client: Callable[..., Any], role_arn: str, external_id: str = ""
     ) -> None:
         super().__init__(source)
-        self._source, self._client = source, client
+        self._source, self._create_client = source, client
         self._role_arn, self._external_id = role_arn, external_id
 
     def load(self) -> DeferredRefreshableCredentials:
@@ -40,7 +40,7 @@ class RoleProvider(CredentialProvider):  # type: ignore[misc]  # botocore has no
             raise NoCredentialsError
         more = {"ExternalId": self._external_id} if self._external_id else {}
         fetcher = AssumeRoleCredentialFetcher(
-            self._client,
+            self._create_client,
             credentials,
             self._role_arn,
             extra_args={"RoleSessionName": SESSION_NAME, **more},

@@ -175,7 +175,7 @@ def _not_stored(image: str) -> bytes:
 
 def _failure(row: Mapping[str, Any]) -> EvaluationFailure:
     """Return a failure as it was: with the same kind of error, as far as `core.errors` has it."""
-    kind = getattr(errors, str(row["error"]), CoreError)
+    kind = vars(errors).get(row["error"])
     plain = isinstance(kind, type) and issubclass(kind, AwsError | InputError)
-    error = (kind if plain else CoreError)(row["what"], why=row["why"], todo=row["todo"])
+    error = (kind if plain and kind else CoreError)(row["what"], why=row["why"], todo=row["todo"])
     return EvaluationFailure(row["name"], row["endpoint"] or "", error)

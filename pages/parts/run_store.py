@@ -38,12 +38,12 @@ class Recorder:
 
     def submit(self, job: Callable[[], object]) -> None:
         """Run this after all that was submitted before. Any thread may call it."""
-        self._jobs.put(job)
+        self._jobs.put_nowait(job)
 
     def wait(self, seconds: float) -> bool:
         """Wait until all that was submitted so far is written, at most so many seconds; return whether it is."""
         written = Event()
-        self._jobs.put(written)
+        self._jobs.put_nowait(written)
         return written.wait(seconds)
 
     def _work(self) -> None:

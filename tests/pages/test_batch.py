@@ -206,11 +206,11 @@ def test_kept_thumbnails_are_bounded() -> None:
     """The cache drops the longest unused values beyond its limit, and counts their bytes."""
     kept: ByteCache[bytes] = ByteCache(10, len)
     for key in "abc":
-        kept.put(key, b"1234")
+        kept.keep(key, b"1234")
         kept.get("a")
     assert [key for key in "abc" if kept.get(key)] == ["a", "c"]
     assert kept.size == 8
-    kept.put("a", b"1")
+    kept.keep("a", b"1")
     assert kept.size == 5
     assert THUMBNAIL_BYTES <= 64_000_000
 

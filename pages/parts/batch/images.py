@@ -84,7 +84,7 @@ class ByteCache(Generic[T]):
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def put(self, key: Hashable, value: T) -> None:
+    def keep(self, key: Hashable, value: T) -> None:
         """Keep a value; at least the newest stays, whatever its size."""
         with self._lock:
             if (old := self._kept.pop(key, None)) is not None:
@@ -144,7 +144,7 @@ class ShownBatch:
         if frame is None:
             part = cached.optional(
                 ("batch frame", self.connection, self.job.name, mask),
-                lambda: frames().put(identity, self._frame(mask)),
+                lambda: frames().keep(identity, self._frame(mask)),
                 RETRY_SECONDS,
                 None,
                 f"the mask of {mask.key}",
@@ -159,19 +159,19 @@ class ShownBatch:
         """Make thumbnails; return why others could not be made. Only faults of AWS itself are raised."""
         reasons = {}
         with ThreadPoolExecutor(readers(self.job, READERS)) as pool:
-            for mask, reason in zip(masks, pool.map(self._make, masks), strict=True):
+            for mask, reason in zip(masks, pool.map(self._draw, masks), strict=True):
                 if reason:
                     reasons[mask.key] = reason
         return reasons
 
-    def _make(self, mask: MaskVersion) -> str:
+    def _draw(self, mask: MaskVersion) -> str:
         if thumbnails().get(self._identity(mask)) is not None:
             return ""  # a read for an earlier refresh was faster
         try:
             output = checked_output(clients(self.connection), self.job, mask.key, self.classes)
             if isinstance(output, Failure):
                 return output.reason
-            thumbnails().put(self._identity(mask), self._thumbnail(mask, *output))
+            thumbnails().keep(self._identity(mask), self._thumbnail(mask, *output))
         except CoreError as error:
             return str(error)
         return ""

@@ -70,7 +70,7 @@ def drop_removed(key: str) -> None:
     remove(ids[file_id] for file_id in removed if file_id in ids and ids[file_id] not in still_there)
 
 
-def put(files: Iterable[InputImage]) -> None:
+def replace_all(files: Iterable[InputImage]) -> None:
     """Replace the session's files."""
     clear()
     _FILES.set({file.id: file for file in files})

@@ -59,13 +59,13 @@ def from_link(store: RunStore | None) -> None:
     if run.kind != "segmentation":
         st.warning("**This run is an evaluation.** Open it in Runs.", icon=":material/link_off:")
         return
-    put(store, run)
+    open_run(store, run)
     _RESTORED.set(Restored(run, frozenset(image.id for image in run.images if image.content)))
     if not _ENDPOINT.get():
         _ENDPOINT.set(run.endpoint.name)
 
 
-def put(store: RunStore, run: Run) -> None:
+def open_run(store: RunStore, run: Run) -> None:
     """Replace the images on the page by those of a run, with their ground truth."""
     stored = [
         InputImage(image.id, image.name, partial(store.content, image.content))
@@ -79,7 +79,7 @@ def put(store: RunStore, run: Run) -> None:
     ]
     slots.clear_examples()
     forget()
-    files.put([*stored, *masks])
+    files.replace_all([*stored, *masks])
 
 
 def forget() -> None:
