@@ -151,7 +151,7 @@ def test_a_reload_brings_everything_back(segment, open_page, run_until, calls):
     new_process()
     again = open_page(**address)
     run_until(again, done(2))
-    assert has_areas(again)
+    run_until(again, has_areas)
     assert "cached response, not sent again" in texts(again)
     assert calls() == 2
     assert len(written().all().runs) == 1

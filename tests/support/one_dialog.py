@@ -21,13 +21,13 @@ def page(given):  # type: ignore[no-untyped-def]
     from core.plans.plan import Plan
     from pages.parts.plan_dialog import PendingPlan, body
 
-    body(
-        PendingPlan(
+    if "pending" not in streamlit.session_state:  # the same one in every run, as in the dialog
+        streamlit.session_state["pending"] = PendingPlan(
             Plan.from_dict(given["plan"]),
             Connection(**given["connection"]),
             lambda: streamlit.success("after"),
         )
-    )
+    body(streamlit.session_state["pending"])
 
 
 app = AppTest.from_function(page, args=(given,), default_timeout=60).run()
