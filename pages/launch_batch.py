@@ -26,7 +26,7 @@ def main() -> None:
     with fields:
         form.draw(connection, prices)
     with side_panel, st.container(border=True), messages.error_boundary("preflight"):
-        st.subheader("Pre-flight checks")
+        st.header("Pre-flight checks")
         _preflight(connection, clone, prices)
 
 

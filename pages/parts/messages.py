@@ -59,13 +59,14 @@ def waiting(pending: PendingError) -> None:
     """Draw a waiting state: what is pending, and a placeholder for it."""
     with st.container(border=True, gap="small"):
         st.markdown(
-            f":gray[:material/hourglass_top:] **Waiting for {plain(pending.what)}** {_so_far(pending.seconds)}"
+            f":gray[:material/hourglass_top:] **Waiting for {plain(pending.what)}** :gray[{_so_far(pending.seconds)}]"
         )
         st.skeleton(height=PLACEHOLDER)
 
 
 def waiting_line(pending: PendingError) -> None:
     """Draw a waiting state as one line, for a minor part of a page."""
+    # No color of its own: gray text in a caption, which is dimmed, cannot be read (contrast 2.6 to 1).
     st.caption(f":material/hourglass_top: Waiting for {plain(pending.what)} {_so_far(pending.seconds)}")
 
 
@@ -78,7 +79,7 @@ def why_not(part: OptionalPart[Any], seen: Snapshot[Any]) -> None:
 
 
 def _so_far(seconds: float) -> str:
-    return f":gray[· {seconds:.0f} s · appears here automatically]"
+    return f"· {seconds:.0f} s · appears here automatically"
 
 
 def show_unexpected(error: BaseException, place: str = "") -> None:

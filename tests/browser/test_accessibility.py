@@ -41,6 +41,9 @@ PAGES = {
     "endpoint": (f"endpoint?endpoint={ENDPOINT}", ENDPOINT),
     "deploy": ("deploy?job=done", "Deploy a model"),
     "setup": ("setup", "Setup"),
+    "runs": ("runs", "Runs"),
+    "batches": ("batches", "Batch transform"),
+    "launch-batch": ("launch_batch", "Start a batch"),
 }
 """Name -> address, and the heading that shows that the page is there."""
 
@@ -102,6 +105,7 @@ def settled(page: Page, ready: Callable[[Page], None]) -> None:
     ready(page)
     for pending in ("stSkeleton", "stSpinner"):
         expect(page.get_by_test_id(pending)).to_have_count(0, timeout=LONG)
+    expect(page.get_by_text("appears here automatically")).to_have_count(0, timeout=LONG)
     expect(page.locator("[data-stale=true]")).to_have_count(0, timeout=LONG)
 
 

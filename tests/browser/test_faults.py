@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.support.browser import LONG, press, shown
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.browser
+
+IMAGES = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,8 @@ def dashboard(streamlit_server: Callable[..., str], aws_environ: dict[str, str])
 def drop(dashboard: str, coast: str, page: Page, tmp_path: Path) -> Callable[[], None]:
     """drop(): open the page and upload an image."""
     file = tmp_path / "bay.jpg"
-    Image.new("RGB", (WIDTH, HEIGHT), (20, 60, 180)).save(file)
+    shade = 25 * next(IMAGES)  # a new image each time: the response to one that was sent before is cached
+    Image.new("RGB", (WIDTH, HEIGHT), (shade, 60, 180)).save(file)
 
     def give() -> None:
         page.goto(f"{dashboard}/segment?endpoint={coast}")

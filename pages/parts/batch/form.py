@@ -100,7 +100,7 @@ def spec_of(model: str, base: BatchSpec | None) -> BatchSpec:
 def draw(connection: Connection, prices: PriceTable) -> None:
     """Draw all fields."""
     with st.container(border=True):
-        st.subheader("Job")
+        st.header("Job")
         _text("Name", "name", "Letters, digits and hyphens. AWS never accepts the same name twice.")
         st.segmented_control(
             "Model",
@@ -117,7 +117,7 @@ def draw(connection: Connection, prices: PriceTable) -> None:
         else:
             _choice("SageMaker model", MODEL, _models(connection), "One of the newest hundred.")
     with st.container(border=True):
-        st.subheader("Images and masks")
+        st.header("Images and masks")
         _text(
             "Images",
             "input",
@@ -145,7 +145,7 @@ def draw(connection: Connection, prices: PriceTable) -> None:
 
 def _compute(prices: PriceTable) -> None:
     with st.container(border=True):
-        st.subheader("Compute")
+        st.header("Compute")
         _instance(prices)
         with st.grid(2, min_column_width=170, gap="small"):
             st.number_input(
