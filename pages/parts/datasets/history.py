@@ -38,7 +38,7 @@ def show(connection: Connection) -> None:
         st.warning(messages.plain(note), icon=":material/info:")
     if not history.records:
         return
-    st.subheader("Your datasets")
+    st.header("Your datasets")
     jobs = _jobs(connection) if any(record.uris for record in history.records) else ()
     key = f"{TABLE}-{hash(tuple(record.location for record in history.records))}"
     elements.dataframe(

@@ -17,7 +17,7 @@ def show(task: BackgroundTask[CheckedDataset]) -> bool:
     if not isinstance(task.error, ChoiceNeededError):
         return False
     with st.container(border=True):
-        st.subheader("Which annotations?")
+        st.header("Which annotations?")
         st.write(messages.plain(task.error.question))
         with st.container(horizontal=True):
             for option in task.error.options:
