@@ -20,6 +20,7 @@ from commands.batch_start import (
     upload_images,
 )
 from commands.batch_state import (
+    TOO_MANY,
     BatchState,
     MaskReader,
     read_state,
@@ -282,6 +283,7 @@ def resume(
 ) -> None:
     """Start a new job for exactly the images of a job that have no valid output."""
     with reporting(debug), open_backend() as backend:
+        from core.aws.batch import transform_job_tags
         from core.batch.job import clone_spec
         from core.batch.prepare import job_name, prepare_resume
         from core.cost.batch import speed_of
@@ -293,8 +295,15 @@ def resume(
                 f"The transform job {name} cannot be resumed: it is still running.",
                 todo=f"Wait until it has ended, or stop it first: segdeck batch stop {name}",
             )
+        if TOO_MANY in state.notes:
+            raise InputError(
+                f"The transform job {name} cannot be resumed.",
+                why=TOO_MANY,
+                todo="Start jobs for parts of the prefix instead.",
+            )
         valid = set(state.outputs.objects) - (set() if no_check else _invalid_outputs(clients, state))
-        spec = clone_spec(state.job, new_name or job_name(name, datetime.now(UTC)))
+        tags = transform_job_tags(clients, state.job, state.notes)
+        spec = clone_spec(state.job, new_name or job_name(name, datetime.now(UTC)), tags)
         spec = replace(spec, **_changes(instance_type, count, concurrency))
         failed = {} if retry_failed else rejected(clients, state)
         batch = prepare_resume(spec, state.prefix, state.inputs.images, valid, failed)
@@ -364,7 +373,8 @@ def stop(
         from core.aws.batch import describe_transform_job
         from core.plans.batch import plan_stop_batch
 
-        plan = plan_stop_batch(describe_transform_job(clients, name))
+        billed = not clients.connection.is_sandbox
+        plan = plan_stop_batch(describe_transform_job(clients, name), billed=billed)
         if confirm_and_execute(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
             say(f"The job {name} is stopping.")
 
@@ -377,9 +387,12 @@ def _changes(instance_type: str, count: int | None, concurrency: int | None) -> 
 def _invalid_outputs(clients: Clients, state: BatchState) -> set[str]:
     """Return the outputs that are not readable masks, which are reported."""
     _, invalid = MaskReader(clients, state.job, None).read(state.written)
-    for row in invalid:
+    damaged = [row for row in invalid if not row.get("too_large")]
+    for row in damaged:
         say(f"Invalid output, to be made again: {row['image']}: {row['reason']}")
-    return {f"{row['image']}.out" for row in invalid}
+    if len(damaged) < len(invalid):
+        say(f"Not checked, because they are too large: {plural(len(invalid) - len(damaged), 'output')}.")
+    return {f"{row['image']}.out" for row in damaged}
 
 
 def _write_tables(

@@ -30,6 +30,7 @@ from core.text import listing, plural
 if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.batch.job import BatchSpec, TransformJob
+    from core.batch.objects import Inputs
     from core.batch.prepare import Batch
     from core.batch.progress import Speed
     from core.endpoints.spec import EndpointSpec
@@ -218,15 +219,15 @@ def _watched(clients: Clients, name: str) -> TransformJob:
     """Return the job once it has ended, with a progress bar until then. Raises AwsError."""
     from core.aws.batch import describe_transform_job, job_inputs, list_outputs
 
-    total: int | None = None
+    inputs: Inputs | None = None
     failed, warned = 0, False
     with progress() as bar:
         task = bar.add_task("Images", total=None)
         while True:
             try:
                 job = describe_transform_job(clients, name)
-                total = len(job_inputs(clients, job)[1].images) if total is None else total
-                state = list_outputs(clients, job).progress(total, datetime.now(UTC))
+                inputs = job_inputs(clients, job)[1] if inputs is None else inputs
+                state = list_outputs(clients, job).of(inputs).progress(len(inputs.images), datetime.now(UTC))
             except TRANSIENT_ERRORS as error:
                 failed += 1
                 if failed >= MAX_FAILURES:
@@ -234,7 +235,7 @@ def _watched(clients: Clients, name: str) -> TransformJob:
                 say(f"{error} Trying again.")
             else:
                 failed = 0
-                bar.update(task, total=total, completed=state.done)
+                bar.update(task, total=len(inputs.images), completed=state.done)
                 if not job.running:
                     return job
                 if not warned and (hangs := state.hangs(job.started_at)):

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from core.imaging.classes import Classes
     from core.imaging.segmentation import Segmentation
 
-READERS = 16
+READERS, PROBABILITY_READERS = 16, 2
+"""Outputs that are read at once; probabilities take hundreds of megabytes each."""
+
 SHOWN_FAILURES = 20
 TOO_MANY = "There are too many objects to list them all: the counts are lower bounds."
 
@@ -53,6 +55,8 @@ def read_state(clients: Clients, name: str) -> BatchState:
     job = describe_transform_job(clients, name)
     prefix, inputs, complete = job_inputs(clients, job)
     outputs = list_outputs(clients, job)
+    if complete and inputs.images:  # otherwise masks whose images were deleted would be hidden
+        outputs = outputs.of(inputs)
     notes = [] if complete and outputs.complete else [TOO_MANY]
     return BatchState(job, prefix, inputs, outputs, notes)
 
@@ -133,9 +137,10 @@ class MaskReader:
         """Read outputs in parallel; return what was read, and the invalid ones. Raises InputError, AwsError."""
         read: list[ImageResult] = []
         invalid: list[dict[str, str]] = []
-        with ThreadPoolExecutor(READERS) as pool, progress() as bar:
+        readers = READERS if self.job.kind == "mask" else PROBABILITY_READERS
+        with ThreadPoolExecutor(readers) as pool, progress() as bar:
             task = bar.add_task("Reading masks", total=len(keys))
-            for answer in pool.map(self._one, keys):
+            for answer in pool.map(self._one, keys, mask_names(keys)):
                 bar.advance(task)
                 if isinstance(answer, dict):
                     invalid.append(answer)
@@ -143,26 +148,46 @@ class MaskReader:
                     read.append(answer)
         return read, invalid
 
-    def _one(self, key: str) -> ImageResult | dict[str, str]:
+    def _one(self, key: str, name: str) -> ImageResult | dict[str, str]:
         from core.aws.batch import checked_output
         from core.batch.results import Failure
 
         output = checked_output(self.clients, self.job, key, self.classes)
         if isinstance(output, Failure):
-            return {"image": key, "reason": output.reason}
+            return {
+                "image": key,
+                "reason": output.reason,
+                **({"too_large": "yes"} if output.too_large else {}),
+            }
         result, segmentation = output
         if self.out is not None:
-            self._save(self.out, key, segmentation)
+            self._save(self.out / name, segmentation)
         return result
 
-    def _save(self, out: Path, key: str, segmentation: Segmentation) -> None:
-        """Write a mask below the folder, in the same subfolders as its image. Raises InputError."""
-        from core.escaping import file_name
+    def _save(self, path: Path, segmentation: Segmentation) -> None:
+        """Write a mask. Raises InputError."""
         from core.inference.export import write_new
         from core.render.masks import mask_png
 
-        *folders, last = [file_name(part) for part in key.split("/") if part not in ("", ".", "..")]
-        folder = out.joinpath(*folders)
-        make_folder(folder)
+        make_folder(path.parent)
         body = mask_png(segmentation.labels, segmentation.classes.table())
-        write_new(folder / f"{last.rpartition('.')[0] or last}_mask.png", body, overwrite=self.overwrite)
+        write_new(path, body, overwrite=self.overwrite)
+
+
+def mask_names(keys: Sequence[str]) -> list[str]:
+    """Return the file of each image's mask, in the same subfolders as its image: valid, and no name twice."""
+    from core.escaping import file_name
+
+    taken: set[str] = set()
+    names = []
+    for key in keys:
+        parts = [file_name(part) for part in key.split("/") if part not in ("", ".", "..")]
+        *folders, last = parts or ["image"]
+        stem, number = last.rpartition(".")[0] or last, 1
+        name = "/".join((*folders, f"{stem}_mask.png"))
+        while name.casefold() in taken:
+            number += 1
+            name = "/".join((*folders, f"{stem}-{number}_mask.png"))
+        taken.add(name.casefold())
+        names.append(name)
+    return names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -12,6 +12,7 @@ from core.batch.job import TransformJob, clone_spec
 from core.batch.objects import folder_uri, output_key
 from core.batch.prepare import job_name, prepare_resume
 from core.cost.batch import SANDBOX_STARTUP_SECONDS, STARTUP_SECONDS, batch_price, speed_of
+from core.errors import InputError
 from core.plans.batch import plan_batch, plan_stop_batch
 from core.text import listing
 from pages.parts import backend, cached, formatting, links, messages, plan_dialog, refresh, state
@@ -88,6 +89,10 @@ def _job(connection: Connection, name: str) -> float | None:
     with title:
         header.status_badge(job)
     parts = BatchParts(data.outputs(connection, job), data.inputs(connection, job))
+    inputs = parts.inputs.value
+    if inputs.complete and inputs.inputs.images:  # other jobs may write below the same prefix
+        own = parts.outputs.value.of(inputs.inputs)
+        parts = replace(parts, outputs=replace(parts.outputs, value=own))
     measured = measurement(connection, name)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         header.facts(job)
@@ -107,7 +112,9 @@ def _actions(connection: Connection, job: TransformJob, parts: BatchParts, measu
         if job.running and st.button(
             "Stop", icon=":material/stop_circle:", disabled=job.status == "Stopping"
         ):
-            plan_dialog.open_plan(plan_stop_batch(job), connection, st.rerun)
+            plan_dialog.open_plan(
+                plan_stop_batch(job, billed=not connection.is_sandbox), connection, st.rerun
+            )
         resumable = not job.running and bool(parts.missing or measured.invalid)
         if resumable and st.button("Resume", icon=":material/resume:"):
             with messages.error_boundary("resume"):
@@ -119,6 +126,12 @@ def _actions(connection: Connection, job: TransformJob, parts: BatchParts, measu
 def _resume(connection: Connection, job: TransformJob, parts: BatchParts, measured: Measurement) -> None:
     """Open the plan of a job for the images without a valid mask, except those that the log names as failed."""
     inputs, tags = parts.inputs.value, data.tags(connection, job)
+    if not (inputs.complete and parts.outputs.value.complete):
+        raise InputError(
+            f"The transform job {job.name} cannot be resumed.",
+            why="There are too many objects to list them all.",
+            todo="Start jobs for parts of the prefix instead.",
+        )
     rejected = data.rejected(connection, job, inputs.prefix)
     for part in (rejected, tags):
         if part.waiting is not None:
@@ -126,7 +139,7 @@ def _resume(connection: Connection, job: TransformJob, parts: BatchParts, measur
     warnings = [] if rejected.failure is None else [f"Failed images are sent again. {rejected.failure}"]
     own_tags, notes = tags.value
     spec = clone_spec(job, job_name(job.name, formatting.now()), own_tags)
-    invalid = {output_key(key) for key in measured.invalid}
+    invalid = {output_key(key) for key, failure in measured.invalid.items() if not failure.too_large}
     valid = parts.outputs.value.objects.keys() - invalid
     batch = prepare_resume(spec, inputs.prefix, inputs.inputs.images, valid, rejected.value)
     if batch.excluded:

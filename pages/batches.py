@@ -20,7 +20,7 @@ def main() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Batch transform", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.request_retry)
-        st.page_link(links.LAUNCH_BATCH, label="Start a batch", icon=":material/rocket_launch:")
+        links.page_link(links.LAUNCH_BATCH, label="Start a batch", icon=":material/rocket_launch:")
     refresh.live(
         "transform jobs",
         lambda: _list(connection),
@@ -60,7 +60,7 @@ def _empty_state(wanted: BatchFilter) -> None:
             "mask for each image to S3, and stops the instances. The form checks the images and shows the expected "
             "price before anything starts."
         )
-        st.page_link(links.LAUNCH_BATCH, label="Start your first batch", icon=":material/rocket_launch:")
+        links.page_link(links.LAUNCH_BATCH, label="Start your first batch", icon=":material/rocket_launch:")
 
 
 main()

@@ -25,7 +25,7 @@ from core.batch.prepare import ListedInputs
 from core.batch.progress import Progress, Speed
 from core.batch.results import Failure, ImageResult, failures, read_output
 from core.endpoints.endpoint import CLASSES_TAG, classes_uri_for
-from core.errors import AwsError, DecodeError, InputError, NotFoundError
+from core.errors import AwsError, DecodeError, InputError, NotFoundError, TooLargeError
 from core.imaging.classes import Classes
 from core.imaging.segmentation import Segmentation
 from core.text import plural
@@ -72,6 +72,13 @@ class Outputs:
 
     objects: dict[str, tuple[int, datetime]]
     complete: bool
+
+    def of(self, inputs: Inputs) -> Outputs:
+        """Return only the outputs of these inputs: other jobs may write below the same prefix."""
+        wanted = {output_key(image.key) for image in inputs.images}
+        wanted |= {output_key(skipped.key) for skipped in inputs.skipped}
+        kept = {key: row for key, row in self.objects.items() if key in wanted}
+        return Outputs(kept, self.complete)
 
     def progress(self, total: int | None, at: datetime) -> Progress:
         """Return how far the job is. total: its inputs, if known."""
@@ -158,6 +165,11 @@ def job_inputs(clients: Clients, job: TransformJob) -> tuple[str, Inputs, bool]:
         return prefix, Inputs(tuple(StoredObject(key, 0) for key in keys), ()), True
     uri = folder_uri(job.input_uri)
     listing = list_objects(clients, uri)
+    if not job.input_uri.endswith("/") and not listing.objects:
+        raise InputError(
+            f"{job.input_uri} is not a folder, so the images of {job.name} are unknown.",
+            todo="Segdeck can follow jobs on S3 prefixes that end in /, and on manifests.",
+        )
     return uri, sort_inputs(listing.objects), listing.complete
 
 
@@ -214,6 +226,8 @@ def checked_output(
     """Read the output of an image and check it; return why it is not valid. Raises AwsError."""
     try:
         return read_output(key, read_output_object(clients, job, key), job.accept, classes)
+    except TooLargeError as error:
+        return Failure(key, str(error), too_large=True)
     except (DecodeError, NotFoundError) as error:
         return Failure(key, str(error))
 
@@ -284,14 +298,22 @@ def data_log(clients: Clients, name: str) -> tuple[LogEvent, ...]:
 def transform_streams(clients: Clients, name: str) -> tuple[str, ...]:
     """Return the log streams of a job: JOB/INSTANCE, and JOB/INSTANCE/data-log for each. Raises AwsError."""
     doing = f"find the log of {name}"
-    try:
-        with clients.calling(doing):
-            answer = clients.logs.describe_log_streams(
-                logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/", limit=STREAMS
-            )
-    except NotFoundError:
-        return ()  # the account's first job creates the group
-    return tuple(required(row, "logStreamName", doing) for row in required(answer, "logStreams", doing))
+    query: dict[str, Any] = {
+        "logGroupName": LOG_GROUP,
+        "logStreamNamePrefix": f"{name}/",
+        "limit": STREAMS,
+    }
+    names: list[str] = []
+    while True:
+        try:
+            with clients.calling(doing):
+                answer = clients.logs.describe_log_streams(**query)
+        except NotFoundError:
+            return tuple(names)  # the account's first job creates the group
+        names += [required(row, "logStreamName", doing) for row in required(answer, "logStreams", doing)]
+        if not answer.get("nextToken"):
+            return tuple(names)
+        query["nextToken"] = answer["nextToken"]
 
 
 def transform_tail(

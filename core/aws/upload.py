@@ -178,6 +178,8 @@ def _head(clients: Clients, order: UploadOrder, key: str) -> tuple[str, str]:
 
 def _check_others(order: UploadOrder, wanted: Iterable[Item], existing: Iterable[str]) -> None:
     """Raise InputError for other objects in the dataset's channels: a job would train on them too."""
+    if order.images:
+        return
     channels = tuple(f"{uri.removeprefix(f's3://{order.bucket}/')}" for uri in order.channels.values())
     others = set(existing) - {item.key for item in wanted}
     foreign = sorted(key for key in others if key.startswith(channels) and not key.endswith("/"))

@@ -170,4 +170,6 @@ def read_manifest(text: bytes | str, uri: str) -> tuple[str, tuple[str, ...]]:
             f"{uri} is not a manifest.",
             why='It must be a JSON list: {"prefix": "s3://bucket/folder/"}, then keys below that prefix.',
         )
-    return prefix, tuple(key.removeprefix("/") for key in keys)
+    if not prefix.endswith("/") and all(key.startswith("/") for key in keys):
+        prefix, keys = f"{prefix}/", [key[1:] for key in keys]
+    return prefix, tuple(keys)

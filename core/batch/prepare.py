@@ -14,6 +14,9 @@ from core.endpoints.spec import EndpointSpec, endpoint_name
 from core.text import plural
 from core.training.hyperparameters import Problem
 
+NO_ANSWER = "Unable to get response from algorithm"
+"""What the log says of each image that a container was working on when it hung or ended."""
+
 TIME_SUFFIX = re.compile(r"-\d{8}-\d{6}$")
 
 
@@ -91,6 +94,12 @@ def prepare(spec: BatchSpec, listed: ListedInputs) -> Batch:
         *notes,
         *(Problem("input_uri", text, "warning") for text in listed.unread),
     ]
+    if listed.inputs.skipped and not listed.complete:
+        text = (
+            f"{listed.uri} has too many objects to list them all, and not all are images: a list of the images would "
+            "leave some out. Use smaller prefixes, or move the other objects away."
+        )
+        problems.append(Problem("input_uri", text))
     problems = [*check_spec(spec), *problems]
     problems.sort(key=lambda problem: not problem.is_error)
     prefix = listed.uri if listed.inputs.skipped else ""
@@ -109,8 +118,10 @@ def prepare_resume(
     """Return a job for exactly the images without a valid output; without images where none is missing.
 
     spec:     of the new job. prefix: of the images. valid: keys of the valid outputs, below the output prefix.
-    rejected: images that are not sent again, with the reason.
+    rejected: images that are not sent again, with the reason; those whose container gave no answer are sent, because
+              that says nothing about the image.
     """
+    rejected = {key: why for key, why in rejected.items() if not why.startswith(NO_ANSWER)}
     left = missing(images, valid)
     sent = tuple(image for image in left if image.key not in rejected)
     excluded = tuple(image.key for image in left if image.key in rejected)

@@ -69,6 +69,6 @@ class Progress:
             return ""
         quiet = duration((self.at - since).total_seconds())
         return (
-            f"No output has been written for {quiet}, while the instances are billed. The container may hang: "
+            f"No output has been written for {quiet}, while the instances run. The container may hang: "
             "stop the job, then resume it with the images that have no output."
         )

@@ -52,6 +52,7 @@ class Failure:
 
     key: str
     reason: str
+    too_large: bool = False
 
     @property
     def error(self) -> InputError:

@@ -52,8 +52,8 @@ def plan_batch(
     )
 
 
-def plan_stop_batch(job: TransformJob) -> Plan:
-    """Stop a transform job. Raises InputError if it is no longer running."""
+def plan_stop_batch(job: TransformJob, *, billed: bool = True) -> Plan:
+    """Stop a transform job. Raises InputError if it is no longer running. billed: not in the sandbox."""
     if not job.running or job.status == "Stopping":
         raise InputError(
             f"The transform job {job.name} cannot be stopped: it {status_in_words(job)}.",
@@ -67,6 +67,8 @@ def plan_stop_batch(job: TransformJob) -> Plan:
         job.name,
         (call,),
         None,
-        ("The outputs that it has written stay in S3; the time until then is billed.",),
+        (
+            f"The outputs that it has written stay in S3{'; the time until then is billed' if billed else ''}.",
+        ),
         "a stopped job does not continue. Resume it: a new job for the images that have no output.",
     )

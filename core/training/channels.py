@@ -9,6 +9,9 @@ from typing import Any
 from core.training.carried import merged, without
 
 MODEL_CHANNEL = "model"
+FILE_CHANNELS = (MODEL_CHANNEL, "label_map")
+"""Channels that are always files, whatever the mode of the job."""
+
 MODEL_CONTENT = "application/x-sagemaker-model"
 DATA_CHANNELS = {
     "train": "image/jpeg",
@@ -187,7 +190,7 @@ def to_request(channel: Channel) -> dict[str, Any]:
     request: dict[str, Any] = {"ChannelName": channel.name, "DataSource": _data_source(channel)}
     usual = MANIFEST_CONTENT if channel.is_manifest else CONTENT_TYPES.get(channel.name, "")
     content = channel.content_type or usual
-    mode = "File" if channel.name == MODEL_CHANNEL else channel.input_mode
+    mode = "File" if channel.name in FILE_CHANNELS else channel.input_mode
     request |= {"ContentType": content} if content else {}
     request |= {"InputMode": mode} if mode else {}
     return merged(request, {key: value for key, value in channel.carried.items() if key != "DataSource"})

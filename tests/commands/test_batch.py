@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
+from commands.batch_state import mask_names
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files
 from tests.support.batches import BROKEN, BUCKET, NUMBERS, ROLE, Store, ended, jpeg
@@ -167,6 +168,31 @@ def test_a_model_is_created_from_an_artifact(store: Store, run: Run) -> None:
     create, start = json.loads(made.stdout)["steps"]
     assert (create["operation"], start["operation"]) == ("CreateModel", "CreateTransformJob")
     assert create["params"]["ModelName"] == start["params"]["ModelName"]
+
+
+def test_no_two_masks_have_the_same_file() -> None:
+    """Masks keep the subfolders of their images; names that differ in their ending or in case get a number."""
+    keys = ["a/x.jpg", "a/x.jpeg", "A/X.jpg", "../../etc/passwd.jpg", ""]
+    assert mask_names(keys) == [
+        "a/x_mask.png",
+        "a/x-2_mask.png",
+        "A/X-3_mask.png",
+        "etc/passwd_mask.png",
+        "image_mask.png",
+    ]
+
+
+def test_masks_of_another_job_do_not_count(store: Store, run: Run) -> None:
+    """Two jobs that write below the same prefix each count and read their own masks."""
+    model = store.model()
+    first, out = store.images("a.jpg")
+    second, _ = store.images("b.jpg", "c.jpg")
+    for name, source in (("one-of-two", first), ("two-of-two", second)):
+        made = run("run", source, "--out", out, "--model", model, "--name", name, "--yes", "--follow")
+        assert made.exit_code == 0, made.output
+    document = json.loads(run("show", "one-of-two", "--json").stdout)
+    assert (document["images"], document["done"]) == (1, 1)
+    assert json.loads(run("results", "two-of-two", "--json").stdout)["images"] == 2
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def draw() -> BatchFilter:
 
 def back_link() -> None:
     """Draw the link back to the list, with the filters it had."""
-    st.page_link(
+    links.page_link(
         links.BATCHES, label="Batch transform", icon=":material/arrow_back:", query_params=slots.view()
     )
 

@@ -85,6 +85,14 @@ def test_a_manifest_is_read_back() -> None:
     assert read_manifest(text, "s3://x") == ("s3://data/in/", ("a b.jpg", "großes/日本.jpg"))
 
 
+def test_a_manifest_may_have_its_slash_on_either_side() -> None:
+    """A prefix without a slash and keys that begin with one name the same objects."""
+    assert read_manifest('[{"prefix": "s3://b/in"}, "/a.jpg", "/b/c.jpg"]', "s3://x") == (
+        "s3://b/in/",
+        ("a.jpg", "b/c.jpg"),
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
