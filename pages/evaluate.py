@@ -85,7 +85,7 @@ def _current(store: RunStore | None) -> tuple[BackgroundEvaluation | None, Run |
 
 def _link(run_id: str) -> None:
     run_store.show_problem()
-    st.page_link(
+    links.page_link(
         links.RUNS,
         label="Stored as a run",
         icon=":material/history:",

@@ -37,7 +37,7 @@ def main() -> None:
     try:
         run = store.get(run_id)
     except InputError as error:
-        st.page_link(links.RUNS, label="Runs", icon=":material/arrow_back:")
+        links.page_link(links.RUNS, label="Runs", icon=":material/arrow_back:")
         st.title("Run")
         st.warning(messages.card(error), icon=":material/link_off:")
         return

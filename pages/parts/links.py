@@ -37,11 +37,12 @@ def open_page(page: Path, query_params: Mapping[str, str | list[str]]) -> NoRetu
     browser knows about the new page makes Streamlit 1.67 run the old page again: the browser shows a blank page, or
     returns to the old one (tests/browser/test_page_switch.py).
     """
-    state.note_leaving(query_params)
+    query = {**account.choice().query, **query_params}
+    state.note_leaving(query)
     context = get_script_run_ctx()
     if context is not None:
         context.fragment_storage.clear()
-    st.switch_page(page, query_params={**account.choice().query, **query_params})
+    st.switch_page(page, query_params=query)
 
 
 def page_link(

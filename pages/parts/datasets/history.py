@@ -154,7 +154,7 @@ def _selected(folder: Path, record: DatasetRecord, jobs: Sequence[TrainingJob]) 
             for uri in record.uris[:1] if not record.errors else ():
                 query = {state.DATA: uri, state.DATA_SAMPLES: str(record.train)}
                 query |= {state.DATA_CLASSES: str(len(record.classes))} if record.classes else {}
-                st.page_link(
+                links.page_link(
                     links.LAUNCH_TRAINING,
                     label="Train on this dataset",
                     icon=":material/rocket_launch:",
@@ -172,7 +172,7 @@ def _selected(folder: Path, record: DatasetRecord, jobs: Sequence[TrainingJob]) 
             st.caption(f"Used by {plural(len(names), 'training job')}:")
             with st.container(horizontal=True):
                 for name in names[:MAX_JOBS]:
-                    st.page_link(
+                    links.page_link(
                         links.TRAINING_JOB, label=messages.plain(name), query_params={state.JOB: name}
                     )
 

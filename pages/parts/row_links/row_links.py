@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import streamlit as st
 
 from core.escaping import terminal
 from core.text import plural
-from pages.parts import links, state
+from pages.parts import account, links, state
 
 MOST = 200
 """Links at most; the filters above a table find the rest."""
@@ -30,7 +30,11 @@ def row_links(names: Sequence[str], page: Path, param: str, noun: str, *, key: s
     label = f"Links to {'these' if len(names) == len(shown) else 'the first'} {plural(len(shown), noun)}"
     if len(shown) == 1:
         label = f"Link to this {noun}"
-    rows = [(terminal(name), f"{page.stem}?{param}={quote(name, safe='')}") for name in shown]
+    chosen = account.choice().query  # a new tab is a new session, which would have the default account
+    rows = [
+        (terminal(name), f"{page.stem}?{urlencode({**chosen, param: name}, safe='', quote_via=quote)}")
+        for name in shown
+    ]
     _COMPONENT(data={"label": label, "links": rows}, key=key, on_opened_change=_nothing)
     opened = state.component_value(key, "opened")
     name = next((name for name, (text, _) in zip(shown, rows, strict=True) if text == opened), None)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from core.runs.run import Run
 from core.runs.store import RunStore
-from pages.parts import elements, formatting, links, messages, state
+from pages.parts import account, elements, formatting, links, messages, state
 from pages.parts.run_store import RUN
 from pages.parts.runs import deletion, text
 
 
 def show(store: RunStore, run: Run, run_again: Callable[[], None]) -> None:
     """Draw it. run_again: opens the page where the run can be repeated."""
-    st.page_link(links.RUNS, label="Runs", icon=":material/arrow_back:")
+    links.page_link(links.RUNS, label="Runs", icon=":material/arrow_back:")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title(messages.plain(text.name(run)), width="stretch")
         with st.popover("Link", icon=":material/link:", type="tertiary"):
             st.caption("Anyone who can open this dashboard can open the run. It costs nothing.")
-            elements.code(f"{_base_address()}?{RUN.name}={run.id}", language=None, wrap_lines=True)
+            elements.code(
+                f"{_base_address()}?{urlencode({**account.choice().query, RUN.name: run.id})}",
+                language=None,
+                wrap_lines=True,
+            )
         if st.button("Run again", icon=":material/replay:", help=_again_help(run)):
             run_again()
         st.button(
@@ -47,14 +52,14 @@ def show(store: RunStore, run: Run, run_again: Callable[[], None]) -> None:
 def _endpoint(name: str, config: str, model_uri: str, job: str) -> None:
     """Draw which model an endpoint served during the run."""
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-        st.page_link(
+        links.page_link(
             links.ENDPOINT,
             label=messages.plain(name),
             icon=":material/monitor_heart:",
             query_params={state.ENDPOINT: name},
         )
         if job:
-            st.page_link(
+            links.page_link(
                 links.TRAINING_JOB,
                 label=messages.plain(job),
                 icon=":material/monitoring:",

@@ -139,5 +139,5 @@ def _empty() -> None:
             "again, or send its link to a colleague, without invoking the endpoint."
         )
         with st.container(horizontal=True, gap="small"):
-            st.page_link(links.SEGMENT, label="Segment images", icon=":material/imagesmode:")
-            st.page_link(links.EVALUATE, label="Evaluate an endpoint", icon=":material/grading:")
+            links.page_link(links.SEGMENT, label="Segment images", icon=":material/imagesmode:")
+            links.page_link(links.EVALUATE, label="Evaluate an endpoint", icon=":material/grading:")
