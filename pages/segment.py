@@ -62,6 +62,7 @@ def main() -> None:
     images = [by_id[key] for key in dict.fromkeys(image.id for image in images)]
     slots.show_newest([image.id for image in images])
     if not images:
+        queue().keep_only([])  # what still waits must not be sent
         RUN.set("")
         restore.forget()
     elif choice.pending is not None:
@@ -169,7 +170,7 @@ def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, InputFile]
 def _actions(run_id: str) -> None:
     """Draw where the results are stored, and how to start with other images."""
     if run_id:
-        st.page_link(
+        links.page_link(
             links.RUNS,
             label="Stored as a run",
             icon=":material/history:",

@@ -28,12 +28,13 @@ class WatchStore:
 
     def own(self) -> bool:
         """Return whether this process owns the file; another dashboard may. Raises JournalError."""
-        if self._lock is None:
-            try:
-                private_folder(self._folder)
-                self._lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-            except OSError as error:
-                raise self._unusable(error) from error
+        if self._lock is not None:  # held until `close`
+            return True
+        try:
+            private_folder(self._folder)
+            self._lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
         if not locked(self._lock):
             self.close()
             return False

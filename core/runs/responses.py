@@ -69,7 +69,7 @@ class CachedResponse:
 
 def model_identity(endpoint: EndpointInfo, location: str) -> ModelIdentity | None:
     """Return the identity of an endpoint's model; None if its configuration is unknown, so that nothing is reused."""
-    if not endpoint.config:
+    if " " not in endpoint.config:  # without its creation time, another one may have had this name
         return None
     return ModelIdentity(location, endpoint.name, endpoint.config, endpoint.model_uri)
 

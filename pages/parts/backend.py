@@ -72,6 +72,11 @@ def datasets_dir() -> Path:
     return settings().datasets_dir_of(_choice())
 
 
+def journal_dir() -> Path:
+    """Return the folder of the change journal of this session's account. Raises CoreError."""
+    return settings().journal_dir_of(_choice())
+
+
 def runs_dir() -> Path:
     """Return the folder of the stored runs of this session's account. Raises CoreError."""
     return settings().runs_dir_of(_choice())

@@ -61,5 +61,5 @@ def remember(name: str) -> None:
 
 
 def _last() -> LastUsed:
-    path = backend.settings().journal_dir / FILE
+    path = backend.journal_dir() / FILE
     return cached.singleton(f"last used endpoint {path}", lambda: LastUsed(path))

@@ -73,7 +73,12 @@ def drop_removed(key: str) -> None:
 def replace_all(files: Iterable[InputImage]) -> None:
     """Replace the session's files."""
     clear()
-    _FILES.set({file.id: file for file in files})
+    known, names = _FILES.setdefault(dict), _NAMES.setdefault(dict)
+    for file in files:
+        known.setdefault(file.id, file)
+        own = names.setdefault(file.id, [])
+        if file.name not in own:
+            own.append(file.name)
 
 
 def remove(ids: Iterable[str]) -> None:

@@ -136,6 +136,7 @@ class RunRecord:
             return replace(run.with_image(done), classes=classes)
 
         self.store.update(run_id, change)
+        self.store.prune()
 
     def _update(self, change: Callable[[Run], Run]) -> None:
         self.recorder.submit(partial(self.store.update, self.run.id, change))

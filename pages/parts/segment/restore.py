@@ -15,7 +15,7 @@ from core.errors import InputError
 from core.inference.invoke import Want
 from core.runs.run import Run
 from core.runs.store import RunStore
-from pages.parts import messages, state
+from pages.parts import messages, run_store, state
 from pages.parts.run_store import RUN
 from pages.parts.segment import files, recording, slots
 from pages.parts.segment.images import InputImage
@@ -37,6 +37,9 @@ class Restored:
     choice: Choice | None = None
 
 
+WRITTEN_SECONDS = 10.0
+"""How long the images of a run may still be on their way to the disk, after a reload in the middle of it."""
+
 _ENDPOINT = UrlParam(state.ENDPOINT)
 _RESTORED: Slot[Restored] = Slot("segment.restored")
 
@@ -51,6 +54,7 @@ def from_link(store: RunStore | None) -> None:
     if store is None:
         st.warning("**Runs are not stored here.** SEGDECK_RESULTS_MB is 0.", icon=":material/cloud_off:")
         return
+    run_store.recorder().wait(WRITTEN_SECONDS)  # what another session of this process has just added
     try:
         run = store.get(run_id)
     except InputError as error:

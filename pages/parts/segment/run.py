@@ -244,7 +244,12 @@ class SegmentationQueue:
 
 def _can_share(task: InferenceTask, image: InputImage, *, may_invoke: bool) -> bool:
     """Return whether a task of another session can be shown for this image. One that failed is tried again."""
-    return task.image == image and not task.future.cancelled() and (task.error is None or not may_invoke)
+    return (
+        task.image == image
+        and not task.future.cancelled()
+        and (task.may_invoke or task.result is not None or not may_invoke)
+        and (task.error is None or not may_invoke)
+    )
 
 
 _SHARING = Lock()

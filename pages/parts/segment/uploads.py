@@ -86,9 +86,10 @@ def from_files(settings: Settings) -> Uploads:
         key="page-drop",
     )
     kept = files.kept()
-    masks = ground_truth_files([InputFile(file.name, file.read) for file in kept])
+    names = {file.id: (file.name, *files.copies(file)) for file in kept}
+    masks = ground_truth_files([InputFile(name, file.read) for file in kept for name in names[file.id]])
     mask_names = {mask.name for mask in masks.values()}
-    images = [file for file in kept if file.name not in mask_names]
+    images = [file for file in kept if mask_names.isdisjoint(names[file.id])]
     if len(images) > MOST_FILES:
         st.warning(
             f"**{len(images)} images are too many at once.** The first {MOST_FILES} are segmented. Remove some, "
@@ -96,7 +97,11 @@ def from_files(settings: Settings) -> Uploads:
             icon=":material/warning:",
         )
     images = images[:MOST_FILES]
-    ground_truth = {image.id: masks[image.name] for image in images if image.name in masks}
+    ground_truth = {
+        image.id: next(masks[name] for name in names[image.id] if name in masks)
+        for image in images
+        if not masks.keys().isdisjoint(names[image.id])
+    }
     return Uploads(images, ground_truth, frozenset(file.id for file in kept if file not in images))
 
 

@@ -124,6 +124,7 @@ def test_other_bytes_have_another_response():
 def test_a_model_without_a_known_configuration_has_no_identity():
     """Where the configuration may not be read, an update would go unnoticed: nothing is reused."""
     assert model_identity(EndpointInfo("roads", "InService"), "AWS") is None
+    assert model_identity(EndpointInfo("roads", "InService", config="only-its-name"), "AWS") is None
     known = EndpointInfo("roads", "InService", config="c 2026", model_uri="s3://m/model.tar.gz")
     assert model_identity(known, "AWS") == ModelIdentity("AWS", "roads", "c 2026", "s3://m/model.tar.gz")
 
