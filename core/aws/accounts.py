@@ -50,6 +50,12 @@ def choose(
             f"The sandbox has no region {connection.region}.",
             todo="Choose a commercial region such as eu-west-1: the sandbox is in the partition aws.",
         )
+    other = usual is not None and partition_of(connection.region) != partition_of(usual.region)
+    if sandbox is None and usual is not None and other:
+        raise SettingsError(
+            f"The region {connection.region} belongs to another partition of AWS than {usual.region}.",
+            todo="Choose a profile or an account of that partition, or another region.",
+        )
     return ChosenAccount(choice, replace(connection, interactive=interactive))
 
 

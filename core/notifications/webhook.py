@@ -93,6 +93,7 @@ def deliver(
     for delivery in watch.waiting[: max(0, len(watch.waiting) - MOST_WAITING)]:
         say(f"Gave up the event {delivery.event.kind} of {delivery.event.name}: too many are waiting.")
         watch = without(watch, delivery.event)
+        keep(watch)
     for delivery in watch.waiting:
         if delivery.due > now:
             continue

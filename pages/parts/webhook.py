@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -20,12 +21,15 @@ from core.notifications.store import WatchStore
 from core.settings import Settings
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts import backend, fleet, formatting
+from pages.parts import backend, fleet, formatting, shared_cache
 from pages.parts.shared_cache import PendingError
 
 LOG = logging.getLogger("segdeck")
 CHECK_SECONDS = 60.0
 """Seconds between two looks."""
+
+READ_SECONDS, READ_PAUSE = 30.0, 0.5
+"""How long one look waits for all that it reads, and how often it checks."""
 
 ENDED_LAST = JobFilter(sort="modified")
 """The jobs that changed last are on the first page."""
@@ -79,8 +83,10 @@ def report(store: WatchStore, post: webhook.Post, connection: Connection, proble
     now = formatting.now()
     known = store.read()
     watch = observe(known, _jobs(connection, problems), _endpoints(connection, problems), now)
-    if watch != known:
-        store.write(watch)
+    if watch != known or any(delivery.due <= now for delivery in watch.waiting):
+        store.write(
+            watch
+        )  # also shows that the file can be written, before an event is sent that it must note
     webhook.deliver(
         watch,
         post,
@@ -102,12 +108,29 @@ def _jobs(connection: Connection, problems: Problems) -> Iterable[TrainingJob] |
 
 
 def _endpoints(connection: Connection, problems: Problems) -> list[tuple[Endpoint, Health]] | None:
-    try:
-        rows = fleet.look(connection).value.rows
-    except PendingError:
-        return None  # the next look has them
-    except CoreError as error:
-        problems.report("endpoints", str(error))
-        return None
+    """Return the endpoints with their health, once traffic and configurations are read; None where they are not.
+
+    An endpoint whose configuration is unknown is left out: nobody knows whether it has instances.
+    """
+    until = time.monotonic() + READ_SECONDS
+    while True:
+        found = None
+        with shared_cache.watching() as watch:
+            try:
+                found = fleet.look(connection).value
+            except PendingError:
+                pass  # it is still being read
+            except CoreError as error:
+                problems.report("endpoints", str(error))
+                return None
+        if found is not None and not watch.pending and not found.unread:
+            break
+        if time.monotonic() > until:
+            return None  # the next look has them
+        time.sleep(READ_PAUSE)
     problems.report("endpoints", "")
-    return [(row.endpoint, row.health) for row in rows]
+    return [
+        (row.endpoint, row.health)
+        for row in found.rows
+        if row.endpoint.variants or row.health.status != "idle"
+    ]
