@@ -24,7 +24,13 @@ from sandbox.common.publish import Datum
 from sandbox.common.s3_uri import split_uri
 from sandbox.common.store import Document
 from sandbox.common.utilization import Utilization
-from sandbox.hosting.container import ModelProcess, StartError, allowed_environment, instance_id
+from sandbox.hosting.container import (
+    ModelProcess,
+    StartError,
+    allowed_environment,
+    instance_id,
+    strict_environment,
+)
 from sandbox.hosting.context import ContainerContext
 from sandbox.http.faults import WORKERS, Faults
 from sandbox.transform.fault import JobFault
@@ -124,7 +130,7 @@ class Worker:
         self._process = process = ModelProcess(
             context.command(container.get("Image", "")),
             self._folder / "ml",
-            _environment(self._context.document),
+            _environment(self._context.document, strict=context.limits.strict),
             context.death_pipe,
             lambda pipe: context.shipper.follow(pipe, LOG_GROUP, self._stream),
         )
@@ -325,7 +331,7 @@ def _shown(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _environment(document: Document) -> dict[str, str]:
+def _environment(document: Document, *, strict: bool) -> dict[str, str]:
     """Return a container's environment: the model's, the job's, and what batch transform adds. Raises StartError."""
     strategy = _STRATEGIES.get(document.get("BatchStrategy", ""))
     added = {
@@ -337,5 +343,6 @@ def _environment(document: Document) -> dict[str, str]:
     return {
         **allowed_environment(document["_container"].get("Environment")),
         **allowed_environment(document.get("Environment")),
+        **strict_environment(strict),
         **{name: str(value) for name, value in added.items() if value is not None},
     }
