@@ -81,19 +81,19 @@ def card(app: AppTest, name: str, region: str) -> str:
     raise AssertionError(f"No card of {name}, {region}")
 
 
-@pytest.mark.parametrize("page", ["overview", "endpoints", "segment", "evaluate", "training_jobs", "deploy"])
-def test_nothing_of_one_region_is_shown_in_another(open_in: OpenPage, page: str) -> None:
+@pytest.mark.parametrize("name", ["overview", "endpoints", "segment", "evaluate", "training_jobs", "deploy"])
+def test_nothing_of_one_region_is_shown_in_another(open_in: OpenPage, name: str) -> None:
     """With the same caches, each page shows the endpoints of its own region only, whichever was opened first."""
     for query, own, other in (
         ({}, HERE, THERE),
         ({"region": "eu-west-1"}, THERE, HERE),
         ({"account": "reader", "region": "us-east-1"}, HERE, THERE),
     ):
-        app = open_in(page, **query)
+        app = open_in(name, **query)
         assert not app.exception
         shown = everything(app)
         assert other not in shown
-        assert own in shown or page in ("training_jobs", "deploy")
+        assert own in shown or name in ("training_jobs", "deploy")
         assert query.get("region", "us-east-1") in shown
 
 

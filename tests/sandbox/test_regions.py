@@ -90,6 +90,6 @@ def test_a_role_may_be_limited_to_a_region(sandbox_server: Sandbox) -> None:
         "aws_secret_access_key": issued["SecretAccessKey"],
         "aws_session_token": issued["SessionToken"],
     }
-    assert client(sandbox_server, "sagemaker", "eu-west-1", **keys).list_models()["Models"] == []
+    assert "Models" in client(sandbox_server, "sagemaker", "eu-west-1", **keys).list_models()
     with pytest.raises(ClientError, match="not authorized to perform: sagemaker:ListModels"):
         client(sandbox_server, "sagemaker", "us-east-1", **keys).list_models()
