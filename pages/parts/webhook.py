@@ -110,7 +110,7 @@ def _jobs(connection: Connection, problems: Problems) -> Iterable[TrainingJob] |
 def _endpoints(connection: Connection, problems: Problems) -> list[tuple[Endpoint, Health]] | None:
     """Return the endpoints with their health, once traffic and configurations are read; None where they are not.
 
-    An endpoint whose configuration is unknown is left out: nobody knows whether it has instances.
+    An endpoint whose configuration is unknown is left out: whether it has instances is unknown, too.
     """
     until = time.monotonic() + READ_SECONDS
     while True:
