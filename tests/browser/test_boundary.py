@@ -38,6 +38,9 @@ HARMLESS = (
     r"WARN Conflicting scale property .domain.",  # Vega, about one domain in two notations: a line and its points
     r"'?wasm-eval'?|WebAssembly",  # an optional fast path of Streamlit's protobuf bundle
 )
+FONT_LOADED = """async () => {
+    while (!(await document.fonts.load("15px Inter")).length) await new Promise(requestAnimationFrame);
+}"""
 WATCH = """
     window.violations = [];
     addEventListener("securitypolicyviolation", (event) =>
@@ -113,7 +116,7 @@ def test_every_page_works_under_the_policy(dashboard, page: Page, ready, complai
     if address.startswith("training_job?"):
         expect(page.get_by_test_id("stVegaLiteChart").first.locator("canvas, svg").first).to_be_visible()
     # Not by wait_for_function, whose polling the policy forbids: it evaluates a string in the page.
-    assert page.evaluate("() => document.fonts.load('15px Inter').then((faces) => faces.length)") > 0
+    page.evaluate(FONT_LOADED)
     assert complaints() == []
 
 
