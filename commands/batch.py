@@ -386,13 +386,15 @@ def _changes(instance_type: str, count: int | None, concurrency: int | None) -> 
 
 def _invalid_outputs(clients: Clients, state: BatchState) -> set[str]:
     """Return the outputs that are not readable masks, which are reported."""
+    from core.batch.objects import output_key
+
     _, invalid = MaskReader(clients, state.job, None).read(state.written)
     damaged = [row for row in invalid if not row.get("too_large")]
     for row in damaged:
         say(f"Invalid output, to be made again: {row['image']}: {row['reason']}")
     if len(damaged) < len(invalid):
         say(f"Not checked, because they are too large: {plural(len(invalid) - len(damaged), 'output')}.")
-    return {f"{row['image']}.out" for row in damaged}
+    return {output_key(row["image"]) for row in damaged}
 
 
 def _write_tables(

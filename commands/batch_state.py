@@ -45,7 +45,9 @@ class BatchState:
     @property
     def written(self) -> list[str]:
         """Return the keys of the images that have an output, in order."""
-        return [key.removesuffix(".out") for key in sorted(self.outputs.objects)]
+        from core.batch.objects import input_key
+
+        return [key for name in sorted(self.outputs.objects) if (key := input_key(name)) is not None]
 
 
 def read_state(clients: Clients, name: str) -> BatchState:

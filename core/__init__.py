@@ -13,7 +13,7 @@ inference      Segment images: invoke, decode, export.
 notifications  Report ended jobs and idle endpoints to a webhook.
 plans          Describe changes to AWS as values, and keep their journal.
 render         Draw overlays, masks, legends and the figure for a report.
-runs           Store segmentations and evaluations with their responses, so that nothing is paid twice.
+runs           Store segmentations and evaluations with their responses, and reuse these.
 training       Describe training jobs: hyperparameters, pre-flight checks, curves, diagnosis.
 wire           Decode the algorithm's responses: RecordIO, protobuf, PNG. Bytes in, arrays out.
 

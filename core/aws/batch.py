@@ -20,7 +20,15 @@ from core.aws.models import model_with_job
 from core.aws.storage import get_bytes, get_start
 from core.aws.traffic import service
 from core.batch.job import MANIFEST, TransformJob, from_description, from_summary
-from core.batch.objects import Inputs, StoredObject, folder_uri, output_key, read_manifest, sort_inputs
+from core.batch.objects import (
+    Inputs,
+    StoredObject,
+    folder_uri,
+    input_key,
+    output_key,
+    read_manifest,
+    sort_inputs,
+)
 from core.batch.prepare import ListedInputs
 from core.batch.progress import Progress, Speed
 from core.batch.results import Failure, ImageResult, failures, read_output
@@ -147,7 +155,7 @@ def list_outputs(clients: Clients, job: TransformJob) -> Outputs:
     created = job.created_at.replace(microsecond=0)  # S3 gives whole seconds
     for row in _rows(clients, job.output_uri):
         written = row["LastModified"].astimezone(UTC)
-        if written >= created and row["Key"].endswith(".out"):
+        if written >= created and input_key(row["Key"]) is not None:
             objects[row["Key"][len(prefix) :]] = (row["Size"], written)
         if len(objects) >= MAX_OBJECTS:
             return Outputs(objects, complete=False)

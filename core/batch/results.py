@@ -14,7 +14,7 @@ from core.escaping import csv_bytes
 from core.imaging.classes import IGNORE, Classes
 from core.imaging.segmentation import Segmentation
 from core.training.log_lines import LogEvent
-from core.wire.decode import PNG, decode
+from core.wire.decode import RECORDIO, decode
 
 MAX_REASON = 300
 LINE = re.compile(r"\[sagemaker logs\]: (?P<object>[^/\s]+/.+?): (?P<reason>.*)")
@@ -69,7 +69,7 @@ def read_output(
 
     A class id that the model does not have is an error: the mask is of another model, or damaged.
     """
-    segmentation = decode(body, accept or "application/x-recordio-protobuf", classes=classes)
+    segmentation = decode(body, accept or RECORDIO, classes=classes)
     counts = segmentation.counts()
     pixels = {int(i): int(counts[i]) for i in np.flatnonzero(counts) if i != IGNORE}
     unknown = [i for i in pixels if classes is not None and i >= len(classes)]
@@ -160,8 +160,3 @@ def areas_csv(results: Iterable[ImageResult], classes: Classes | None) -> bytes:
 
 def _name(classes: Classes | None, class_id: int) -> str:
     return classes.name(class_id) if classes is not None else f"class {class_id}"
-
-
-def is_mask(accept: str) -> bool:
-    """Return whether outputs of this content type are PNG masks."""
-    return accept.partition(";")[0].strip().lower() == PNG
