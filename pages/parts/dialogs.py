@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import streamlit as st
 
@@ -18,26 +19,25 @@ from pages.parts.state import Slot
 class OpenDialog:
     """A dialog that was opened and not closed yet.
 
-    draw:  draws it, and opens it if it is not open.
-    page:  the page that it belongs to; None until the run of that page has ended.
-    drawn: whether the current run of the page has drawn it.
+    draw: draws it, and opens it if it is not open.
+    page: the page that it belongs to; None until a run of that page has ended.
     """
 
     draw: Callable[[], None]
     page: str | None = None
-    drawn: bool = True
 
 
 OPEN = Slot[OpenDialog]("dialog")
 
 
-def show(title: str, body: Callable[[], None], *, icon: str | None = None) -> None:
-    """Open a dialog. It stays open until it is dismissed, `close` is called, or another page is shown."""
+def show(title: str, body: Callable[[], None], *, icon: str | None = None) -> NoReturn:
+    """Open a dialog. It stays open until it is dismissed, `close` is called, or another page is shown.
 
+    The page runs again for it. If the page itself drew the dialog, Streamlit would give its widgets other identities
+    than at the end of a run, and the next run would lose what the user has typed.
+    """
     ask(title, body, icon=icon)
-    if (dialog := OPEN.get()) is not None:
-        dialog.drawn = True
-        dialog.draw()
+    st.rerun()
 
 
 def ask(title: str, body: Callable[[], None], *, icon: str | None = None) -> None:
@@ -46,7 +46,7 @@ def ask(title: str, body: Callable[[], None], *, icon: str | None = None) -> Non
     def draw() -> None:
         st.dialog(title, width="medium", icon=icon, on_dismiss=OPEN.clear)(body)()
 
-    OPEN.set(OpenDialog(draw, drawn=False))
+    OPEN.set(OpenDialog(draw))
 
 
 def close() -> None:
@@ -54,14 +54,8 @@ def close() -> None:
     OPEN.clear()
 
 
-def before_page() -> None:
-    """Note that no run has drawn the dialog yet."""
-    if (dialog := OPEN.get()) is not None:
-        dialog.drawn = False
-
-
 def after_page(page: str) -> None:
-    """Draw the open dialog again, unless this run has just opened it; close that of another page."""
+    """Draw the open dialog at the end of the run of a page; close that of another page."""
     dialog = OPEN.get()
     if dialog is None:
         return
@@ -69,6 +63,5 @@ def after_page(page: str) -> None:
         dialog.page = page
     if dialog.page != page:
         close()
-    elif not dialog.drawn:
-        dialog.drawn = True
+    else:
         dialog.draw()

@@ -25,7 +25,6 @@ def page(run: Callable[[], None], name: str) -> None:
 
     name: tells the pages apart; an open dialog stays open while its page runs again.
     """
-    dialogs.before_page()
     with shared_cache.watching() as watch, messages.error_boundary():
         run()
     dialogs.after_page(name)

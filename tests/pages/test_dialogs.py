@@ -26,7 +26,8 @@ def app_with_dialog() -> AppTest:
             if st.button("Open"):
                 dialogs.show("Sure?", body)
 
-        refresh.page(page, st.session_state.get("page", ""))
+        shown = st.navigation([st.Page(page)])
+        refresh.page(shown.run, st.session_state.get("page", ""))
 
     return app_from_function(script, default_timeout=30).run()
 
