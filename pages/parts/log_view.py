@@ -11,7 +11,7 @@ from core.aws.logs import LogToken, TailPage
 from core.escaping import file_name, log_line
 from core.text import plural
 from core.training.log_lines import LEVELS, STAMPED, Level, LogEvent, as_text, first_error, matching, plain
-from pages.parts import elements, state
+from pages.parts import downloads, elements, state
 from pages.parts.state import Slot
 
 LOG_TEXT, LOG_LEVELS = "find", "levels"
@@ -114,9 +114,9 @@ def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
             )  # fmt: skip
         if _AT.get() is not None:
             st.button("Jump to end", icon=":material/vertical_align_bottom:", on_click=_jump, args=(None,))
-        st.download_button(
-            "Download", lambda: as_text(log.events), f"{file_name(name)}.log", "text/plain",
-            icon=":material/download:", key="log-download", on_click="ignore",
+        downloads.button(
+            "Download", lambda: as_text(log.events).encode(), f"{file_name(name)}.log", "text/plain",
+            icon=":material/download:", key="log-download",
         )  # fmt: skip
     return text, list(levels)
 

@@ -13,7 +13,7 @@ from core.batch.objects import input_key
 from core.batch.results import ImageResult, areas_csv
 from core.escaping import file_name, terminal
 from core.text import plural
-from pages.parts import messages
+from pages.parts import downloads, messages
 from pages.parts.batch import slots
 from pages.parts.batch.images import MaskVersion, ShownBatch, Thumbnail, class_share
 from pages.parts.batch.measure import Measurement
@@ -121,13 +121,12 @@ def _measurement(batch: ShownBatch, masks: Mapping[str, MaskVersion], measured: 
                 help="Reads every mask from S3 once.",
             )
         if done:
-            st.download_button(
+            downloads.button(
                 "Download areas (CSV)",
                 lambda: areas_csv(measured.sorted_results(), batch.classes),
                 f"{file_name(batch.job.name)}-areas.csv",
                 "text/csv",
                 icon=":material/download:",
-                on_click="ignore",
             )
 
 

@@ -16,7 +16,7 @@ from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation
 from core.evaluation.store import FILES, PredictedMasks
 from core.imaging.scores import MEASURES
 from core.text import percent, plural
-from pages.parts import elements, formatting, messages
+from pages.parts import downloads, elements, formatting, messages
 from pages.parts.evaluate import class_table, confusion, image_view
 
 FIRST = ("mean_iou", "image_mean_iou", "trimap_mean_iou", "pixel_accuracy")
@@ -119,9 +119,9 @@ def _downloads(pairs: Sequence[LabeledImage], masks: PredictedMasks, evaluation:
     names = "-vs-".join(scores.endpoint for scores in evaluation.endpoints)
     with st.container(horizontal=True, gap="xsmall"):
         for name, (label, icon, help_text) in LABELS.items():
-            st.download_button(
+            downloads.button(
                 label, partial(_file, pairs, masks, evaluation, name), f"{names}-{name}", FILES[name],
-                key=f"get-{name}", icon=icon, help=help_text, on_click="ignore",
+                key=f"get-{name}", icon=icon, help=help_text,
             )  # fmt: skip
 
 

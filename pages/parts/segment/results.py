@@ -17,7 +17,7 @@ from core.imaging.image import image_share, open_image
 from core.inference import export
 from core.render.legend import ClassArea
 from core.text import milliseconds, plural
-from pages.parts import elements, messages, state, tasks
+from pages.parts import downloads, elements, messages, state, tasks
 from pages.parts.gallery.gallery import Mark, Tile, gallery
 from pages.parts.segment import ground_truth, slots
 from pages.parts.segment.run import InferenceTask, SegmentResult, queue
@@ -194,13 +194,13 @@ def _downloads(inference: InferenceTask, result: SegmentResult, stem: str, *, of
     with st.grid(3, min_column_width=118, gap="xsmall"):
         for kind in kinds:
             label, icon, help_text = BUTTONS[kind]
-            st.download_button(
+            downloads.button(
                 label, partial(_file, inference, stem, kind), stem + export.SUFFIXES[kind], export.MEDIA_TYPES[kind],
-                key=f"get-{kind}", icon=icon, help=help_text, on_click="ignore", width="stretch",
+                key=f"get-{kind}", icon=icon, help=help_text, width="stretch",
             )  # fmt: skip
-    st.download_button(
+    downloads.button(
         "Download all (ZIP)", partial(_zip, ((inference, stem),), _zip_kinds()), f"{stem}.zip", "application/zip",
-        key="get-zip", icon=":material/folder_zip:", on_click="ignore", width="stretch",
+        key="get-zip", icon=":material/folder_zip:", width="stretch",
         help=None if "probabilities" not in kinds else "Without probabilities, unless they are included below.",
     )  # fmt: skip
     if "probabilities" in kinds:
