@@ -10,10 +10,10 @@ import streamlit as st
 from core.aws.batch import Outputs
 from core.batch.gallery import BY_AREA, ORDERS, PAGE_SIZES, GalleryFilter, Order, class_ids, page_of, select
 from core.batch.objects import input_key
-from core.batch.results import ImageResult, areas_csv
+from core.batch.results import ImageResult
 from core.escaping import file_name, terminal
 from core.text import plural
-from pages.parts import downloads, messages
+from pages.parts import messages
 from pages.parts.batch import slots
 from pages.parts.batch.images import MaskVersion, ShownBatch, Thumbnail, class_share
 from pages.parts.batch.measure import Measurement
@@ -121,12 +121,14 @@ def _measurement(batch: ShownBatch, masks: Mapping[str, MaskVersion], measured: 
                 help="Reads every mask from S3 once.",
             )
         if done:
-            downloads.button(
+            # Not made by the click: where the page runs again at that moment, Streamlit forgets how to make it.
+            st.download_button(
                 "Download areas (CSV)",
-                lambda: areas_csv(measured.sorted_results(), batch.classes),
+                measured.areas(batch.classes),
                 f"{file_name(batch.job.name)}-areas.csv",
                 "text/csv",
                 icon=":material/download:",
+                on_click="ignore",
             )
 
 

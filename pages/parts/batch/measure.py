@@ -11,7 +11,7 @@ from threading import Lock
 from core.aws.batch import checked_output
 from core.aws.connection import Connection, clients
 from core.batch.job import TransformJob
-from core.batch.results import Failure, ImageResult
+from core.batch.results import Failure, ImageResult, areas_csv
 from core.imaging.classes import Classes
 from pages.parts import cached, tasks
 from pages.parts.batch.images import MaskVersion, readers
@@ -37,6 +37,7 @@ class Measurement:
     invalid: dict[str, Failure] = field(default_factory=dict)
     versions: dict[str, MaskVersion] = field(default_factory=dict)
     task: BackgroundTask[None] | None = None
+    _areas: tuple[BackgroundTask[None] | None, Classes | None, bytes] | None = None
 
     @property
     def running(self) -> bool:
@@ -50,6 +51,13 @@ class Measurement:
     def sorted_results(self) -> list[ImageResult]:
         """Return what was measured so far, by the images' names."""
         return [result for _, result in sorted(dict(self.results).items())]
+
+    def areas(self, classes: Classes | None) -> bytes:
+        """Return what was measured as CSV: made once for each measurement that has ended, as pages run often."""
+        made = self._areas
+        if made is None or made[0] is not self.task or made[1] != classes:
+            made = self._areas = self.task, classes, areas_csv(self.sorted_results(), classes)
+        return made[2]
 
     def start(
         self,
