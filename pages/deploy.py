@@ -97,7 +97,12 @@ def _rest(
             need=InstanceNeed("hosting", checked.spec.instance_type),
         )
         reviewed = buttons.button(
-            "Review plan", type="primary", disabled=checked.blocked, width="stretch", key="review-deployment"
+            "Review plan",
+            key="review-deployment",
+            acts_on=(detail.name if detail else "", chosen.source.identity),
+            type="primary",
+            disabled=checked.blocked,
+            width="stretch",
         )
         with messages.error_boundary("review"):
             if reviewed:

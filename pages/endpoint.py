@@ -84,6 +84,7 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         if buttons.button(
             "Try in Segment",
             key=f"try-in-segment-{name}",
+            acts_on=name,
             icon=":material/imagesmode:",
             disabled=status in REFUSING,
         ):
@@ -92,6 +93,7 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         if buttons.button(
             "Update",
             key=f"update-{name}",
+            acts_on=name,
             icon=":material/published_with_changes:",
             disabled=status not in SETTLED,
         ):
@@ -100,7 +102,11 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
             "Scale", icon=":material/tune:", on_click=state.choose, args=(slots.TAB, details.SCALE)
         )  # fmt: skip
         if buttons.button(
-            "Delete", key=f"delete-{name}", icon=":material/delete:", disabled=detail.endpoint.changing
+            "Delete",
+            key=f"delete-{name}",
+            acts_on=name,
+            icon=":material/delete:",
+            disabled=detail.endpoint.changing,
         ):
             with messages.error_boundary("delete"):
                 deletion.delete(connection, [name], _leave)

@@ -103,7 +103,12 @@ def _preflight(
         need=InstanceNeed("spot" if spec.spot else "training", spec.instance_type),
     )
     if buttons.button(
-        "Review and launch", type="primary", disabled=checked.blocked, width="stretch", key="review-launch"
+        "Review and launch",
+        key="review-launch",
+        acts_on=prefill.source,
+        type="primary",
+        disabled=checked.blocked,
+        width="stretch",
     ):
         plan_dialog.open_plan(plan, connection, lambda: _open_job(plan.target))
 

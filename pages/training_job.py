@@ -86,17 +86,21 @@ def _head(connection: Connection, job: TrainingJob) -> None:
 def _actions(connection: Connection, job: TrainingJob) -> None:
     with st.container(horizontal=True, width="content", gap="small"):
         if job.running and buttons.button(
-            "Stop", key=f"stop-{job.name}", icon=":material/stop_circle:", disabled=job.status == "Stopping"
+            "Stop",
+            key=f"stop-{job.name}",
+            acts_on=job.name,
+            icon=":material/stop_circle:",
+            disabled=job.status == "Stopping",
         ):
             plan_dialog.open_plan(plan_stop(job), connection, st.rerun)
-        if buttons.button("Clone", key=f"clone-{job.name}", icon=":material/content_copy:"):
+        if buttons.button("Clone", key=f"clone-{job.name}", acts_on=job.name, icon=":material/content_copy:"):
             links.open_page(links.LAUNCH_TRAINING, {state.CLONE: job.name})
         if job.model_uri and buttons.button(
-            "Deploy", key=f"deploy-{job.name}", icon=":material/deployed_code:"
+            "Deploy", key=f"deploy-{job.name}", acts_on=job.name, icon=":material/deployed_code:"
         ):
             links.open_page(links.DEPLOY, {state.JOB: job.name})
         if job.model_uri and buttons.button(
-            "Continue training", key=f"continue-{job.name}", icon=":material/resume:"
+            "Continue training", key=f"continue-{job.name}", acts_on=job.name, icon=":material/resume:"
         ):
             links.open_page(links.LAUNCH_TRAINING, {state.CONTINUE: job.name})
 

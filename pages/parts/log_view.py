@@ -17,8 +17,8 @@ from pages.parts.state import Slot
 LOG_TEXT, LOG_LEVELS = "find", "levels"
 """Keys of widgets that are bound to the URL under the same name."""
 
-_AT: Slot[int | None] = Slot("log.line")
-"""The index of the first line to show; None: show the end of the log."""
+_AT: Slot[tuple[str, int]] = Slot("log.line")
+"""The log that was jumped in, and the index of its first line to show; unset: show the end of the log."""
 
 LOG_LINES = 10_000
 """The last lines of a log that are kept."""
@@ -68,18 +68,20 @@ class LogReader:
         return self._log
 
 
-def show(name: str, log: JobLog, empty_text: str) -> None:
+def show(name: str, log: JobLog, empty_text: str, *, stream: str = "") -> None:
     """Draw the search, level, jump and download controls, and the lines below them.
 
     name:       of the job or endpoint, for the download's file name.
     empty_text: shown instead of the log where none exists.
+    stream:     of the log, where it has several.
     """
     if not log.has_log:
         st.caption(empty_text)
         return
-    text, levels = _controls(name, log)
+    identity = f"{name}/{stream}"
+    text, levels = _controls(name, identity, log)
     matches = matching(log.events, text or "", levels or LEVELS)
-    at = _AT.get() if not text and not levels else None
+    at = _line_of(identity) if not text and not levels else None
     lines = _window(matches, at)
     with st.container(height=HEIGHT if len(lines) > FEW else "content", autoscroll=at is None, border=False):
         elements.code_block(
@@ -88,7 +90,7 @@ def show(name: str, log: JobLog, empty_text: str) -> None:
     st.caption(_summary(log, matches, lines, at))
 
 
-def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
+def _controls(name: str, identity: str, log: JobLog) -> tuple[str | None, list[Level]]:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         text = st.text_input(
             "Search",
@@ -110,10 +112,15 @@ def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
         if log.error is not None:
             st.button(
                 "Jump to first error", icon=":material/error:", key="log-error",
-                on_click=_jump, args=(max(0, log.error - BEFORE),),
+                on_click=_jump, args=(identity, max(0, log.error - BEFORE)),
             )  # fmt: skip
-        if _AT.get() is not None:
-            st.button("Jump to end", icon=":material/vertical_align_bottom:", on_click=_jump, args=(None,))
+        if _line_of(identity) is not None:
+            st.button(
+                "Jump to end",
+                icon=":material/vertical_align_bottom:",
+                on_click=_jump,
+                args=(identity, None),
+            )
         downloads.button(
             "Download", lambda: as_text(log.events).encode(), f"{file_name(name)}.log", "text/plain",
             icon=":material/download:", key="log-download",
@@ -121,9 +128,18 @@ def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
     return text, list(levels)
 
 
-def _jump(line: int | None) -> None:
-    """Show the log from this line on. Clears search and levels, which would hide the lines around it."""
-    _AT.set(line)
+def _line_of(identity: str) -> int | None:
+    """Return the first line to show of this log; None for its end."""
+    at = _AT.get()
+    return at[1] if at is not None and at[0] == identity else None
+
+
+def _jump(identity: str, line: int | None) -> None:
+    """Show a log from this line on; None: its end. Clears search and levels, which would hide the lines around it."""
+    if line is None:
+        _AT.clear()
+    else:
+        _AT.set((identity, line))
     state.choose(LOG_TEXT, "")
     state.choose(LOG_LEVELS, [])
 

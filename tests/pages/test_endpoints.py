@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import cached
+from pages.parts import buttons, cached
 from sandbox.server import Sandbox
 from tests.support.dashboard import ONE_ATTEMPT, button, fresh_caches, open_page, plain_texts, priced, texts
 from tests.support.fleet import DAY, configure, put_endpoint
@@ -151,6 +151,19 @@ def test_idle_ones_are_chosen_and_deleted_in_one_plan(open_list, fleet):
     assert "Type **2 endpoints** to confirm" in app.text_input(key="plan-typed").label
     assert button(app, "Delete permanently").disabled
     assert fleet.loopback.client("sagemaker").describe_endpoint(EndpointName="forgotten")
+
+
+def test_a_click_on_delete_never_acts_on_endpoints_selected_later(open_list):
+    """A click whose run does not reach the button is dropped once other endpoints are selected."""
+    app = priced(open_list())
+    button(app, "Select 2 idle endpoints").click().run()
+    app.session_state["clicked.delete-chosen"] = buttons._Click(
+        (("forgotten", "never-called"),), time.monotonic()
+    )
+    app.session_state["endpoints.ticked"] = ("roads",)
+    app.run()
+    assert button(app, "Delete roads")
+    assert not [field for field in app.text_input if field.key == "plan-typed"]
 
 
 def test_a_table_without_cloudwatch(open_list, faults):

@@ -72,10 +72,11 @@ def log(connection: Connection, seen: Snapshot[TransformJob]) -> None:
         help="One per instance; data-log names the images that failed.",
         width=420,
     )
-    lines = data.log(connection, job, stream or streams.value[0])
+    stream = stream or streams.value[0]
+    lines = data.log(connection, job, stream)
     messages.why_not(lines, seen)
     if lines.value.has_log:
-        log_view.show(job.name, lines.value, "No log lines yet.")
+        log_view.show(job.name, lines.value, "No log lines yet.", stream=stream)
 
 
 def settings(job: TransformJob, connection: Connection) -> None:

@@ -49,7 +49,11 @@ def _export(checked: CheckedDataset) -> None:
     default = str(Path.home() if checked.home else root.parent) + f"/{root.name}-channels"
     out = st.text_input("New folder", default, key=f"out-{root}")
     if buttons.button(
-        "Review and export", key="dataset-export", icon=":material/content_copy:", disabled=not out
+        "Review and export",
+        key="dataset-export",
+        acts_on=(root, checked.options),
+        icon=":material/content_copy:",
+        disabled=not out,
     ):
         with messages.error_boundary():
             plan = plan_conversion(checked.source, checked.report, Path(out).expanduser(), checked.notes)
@@ -76,7 +80,12 @@ def _upload(connection: Connection, checked: CheckedDataset) -> None:
     uri = st.text_input("S3 prefix", default, key=f"to-{name}", placeholder=f"s3://bucket/datasets/{name}/")
     overwrite = st.checkbox("Overwrite objects that differ")
     if buttons.button(
-        "Review and upload", key="dataset-upload", type="primary", icon=":material/upload:", disabled=not uri
+        "Review and upload",
+        key="dataset-upload",
+        acts_on=(checked.source.root.resolve(), checked.options),
+        type="primary",
+        icon=":material/upload:",
+        disabled=not uri,
     ):
         with messages.error_boundary():
             order = order_upload(

@@ -78,6 +78,15 @@ class ModelChoice:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def identity(self) -> tuple[str, str]:
+        """Return what tells this model from any other that can be chosen, whatever has been read about it."""
+        if self.file is not None:
+            return "file", self.file.sha256
+        if self.model:
+            return "model", self.model
+        return ("job", self.job) if self.job else ("artifact", self.model_uri)
+
+    @property
     def upload(self) -> ModelUpload | None:
         """Return the upload of the file to `model_uri`; None without a file."""
         file = self.file

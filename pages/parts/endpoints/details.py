@@ -66,7 +66,8 @@ def _log(connection: Connection, seen: Snapshot[EndpointDetail]) -> None:
     log = data.log(connection, name, stream)
     messages.why_not(log, seen)
     if log.value.has_log or (log.failure is None and log.waiting is None):
-        log_view.show(name, log.value, "No log lines yet: the log starts with the container.")
+        empty = "No log lines yet: the log starts with the container."
+        log_view.show(name, log.value, empty, stream=stream)
 
 
 def _config(detail: EndpointDetail) -> None:

@@ -74,6 +74,7 @@ def _manual(connection: Connection, endpoint: Endpoint) -> None:
     pressed = buttons.button(
         "Review change",
         key=f"scale-{endpoint.name}",
+        acts_on=endpoint.name,
         icon=":material/tune:",
         disabled=not changes or endpoint.changing,
     )
@@ -172,6 +173,7 @@ def _autoscaling(connection: Connection, detail: EndpointDetail) -> None:
     pressed = buttons.button(
         "Review autoscaling",
         key=f"review-autoscaling-{endpoint.name}",
+        acts_on=(endpoint.name, name),
         icon=":material/swap_vert:",
         disabled=wanted == now,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pages.parts.buttons import KeptClick
 from pages.parts.state import Slot
 
 WINDOW, TAB = "window", "part"
@@ -12,8 +13,8 @@ WINDOW, TAB = "window", "part"
 _TICKED: Slot[tuple[str, ...]] = Slot("endpoints.ticked")
 _TICK_CHANGES: Slot[int] = Slot("endpoints.tick_changes")
 _VIEW: Slot[dict[str, str]] = Slot("endpoints.view")
-CLICKED: Slot[str] = Slot("endpoints.clicked")
-"""The endpoint whose name was clicked in the list, until its page is opened."""
+CLICKED: KeptClick[str] = KeptClick("endpoints.clicked")
+"""The endpoint whose name was clicked in the list, until its page is opened, and only for a while."""
 TEST_IMAGES: Slot[dict[str, str]] = Slot("endpoints.test_images")
 """Endpoint -> the image that it was last called with."""
 

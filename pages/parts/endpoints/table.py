@@ -77,7 +77,9 @@ def offer_deletion(connection: Connection, rows: Sequence[FleetRow]) -> None:
         going = chosen[: deletion.MOST]
         names = [row.endpoint.name for row in going]
         what = f"Delete {len(names)} endpoints" if len(names) > 1 else f"Delete {messages.plain(names[0])}"
-        pressed = buttons.button(what, key="delete-chosen", type="primary", icon=":material/delete:")
+        pressed = buttons.button(
+            what, key="delete-chosen", acts_on=tuple(names), type="primary", icon=":material/delete:"
+        )
         rest = (
             f" Only the first {deletion.MOST} of {len(chosen)} selected endpoints are deleted at once."
             if len(chosen) > len(going)
@@ -117,7 +119,7 @@ def _click(key: str, names: tuple[str, ...]) -> None:
     """Note the endpoint in the clicked row. names: of the rows that the user saw, which a refresh may replace."""
     row = state.clicked_row(key)
     if row is not None and row < len(names):
-        slots.CLICKED.set(names[row])
+        slots.CLICKED.keep(names[row])
 
 
 def _tick(key: str, names: tuple[str, ...]) -> None:

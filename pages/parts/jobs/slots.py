@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pages.parts import state
+from pages.parts.buttons import KeptClick
 from pages.parts.state import Slot, UrlParam
 
 TAB = "tab"
@@ -13,8 +14,8 @@ TAB = "tab"
 COMPARE = UrlParam("compare")
 _PAGES: Slot[int] = Slot("jobs.pages")
 _VIEW: Slot[dict[str, str]] = Slot("jobs.view")
-CLICKED: Slot[str] = Slot("jobs.clicked")
-"""The job whose name was clicked in the list, until its page is opened."""
+CLICKED: KeptClick[str] = KeptClick("jobs.clicked")
+"""The job whose name was clicked in the list, until its page is opened, and only for a while."""
 
 
 def compared() -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def _click(key: str, names: tuple[str, ...]) -> None:
     """Note the job in the clicked row. names: of the rows that the user saw, which a refresh may replace."""
     row = state.clicked_row(key)
     if row is not None and row < len(names):
-        slots.CLICKED.set(names[row])
+        slots.CLICKED.keep(names[row])
 
 
 def _select(key: str, names: tuple[str, ...]) -> None:
