@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from sandbox.common.limits import SandboxLocation
+from sandbox.http.protocol import ApiError
+from sandbox.regions import Regions
 from sandbox.server import Sandbox
 from tests.support.regions import assumable_role
 
@@ -93,3 +98,92 @@ def test_a_role_may_be_limited_to_a_region(sandbox_server: Sandbox) -> None:
     assert "Models" in client(sandbox_server, "sagemaker", "eu-west-1", **keys).list_models()
     with pytest.raises(ClientError, match="not authorized to perform: sagemaker:ListModels"):
         client(sandbox_server, "sagemaker", "us-east-1", **keys).list_models()
+
+
+class SlowRegion:
+    """A region whose start waits for the maker's `may_start`, and takes one of its `failures`."""
+
+    def __init__(self, maker: RegionMaker, name: str) -> None:
+        self._maker, self.services = maker, name
+        self.location = SandboxLocation(name)
+        self.started, self.starting, self.closed = 0, threading.Event(), False
+
+    def start(self) -> None:
+        self.starting.set()
+        assert self._maker.may_start.wait(20)
+        if self._maker.failures:
+            raise self._maker.failures.pop()
+        self.started += 1
+
+    def end_programs(self) -> None:
+        """Do nothing: it has none."""
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class RegionMaker:
+    """Makes slow regions. made: all of them, the home region first."""
+
+    def __init__(self) -> None:
+        self.may_start, self.failures = threading.Event(), list[Exception]()
+        self.made = list[SlowRegion]()
+
+    def __call__(self, _folder: Path, location: SandboxLocation, *_: object) -> SlowRegion:
+        self.made.append(SlowRegion(self, location.region))
+        return self.made[-1]
+
+
+def slow_regions(folder: Path) -> tuple[Regions, RegionMaker]:
+    """The regions of a sandbox in this folder, each a SlowRegion, and their maker."""
+    maker, nothing = RegionMaker(), cast(Any, None)
+    return Regions(folder, SandboxLocation(), lambda _: nothing, nothing, cast(Any, maker)), maker
+
+
+def test_a_region_is_reached_only_once_it_serves(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    """The first requests of a region wait until it serves, and start it once; other regions answer meanwhile."""
+    regions, maker = slow_regions(tmp_path)
+    maker.may_start.set()
+    regions.start()
+    maker.may_start.clear()
+    with ThreadPoolExecutor(4) as pool:
+        requests = [pool.submit(regions.services, "eu-west-1", "sagemaker") for _ in range(4)]
+        try:
+            eventually(lambda: len(maker.made) == 2 and maker.made[1].starting.is_set())
+            assert not any(request.done() for request in requests)
+            assert regions.services("us-east-1", "sagemaker") == "us-east-1"
+            assert regions.services("eu-west-1", "s3") == "us-east-1"
+        finally:
+            maker.may_start.set()
+        assert [request.result(20) for request in requests] == ["eu-west-1"] * 4
+    assert [region.started for region in maker.made] == [1, 1]
+    regions.end_programs()
+    with pytest.raises(ApiError, match="stopping"):
+        regions.services("eu-west-2", "sagemaker")
+
+
+def test_requests_wait_for_the_home_region_too(tmp_path: Path) -> None:
+    """A request that arrives while the sandbox starts is answered by the started home region."""
+    regions, maker = slow_regions(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        request = pool.submit(regions.region, "us-east-1")
+        start = pool.submit(regions.start)
+        assert maker.made[0].starting.wait(20)
+        assert not request.done()
+        maker.may_start.set()
+        start.result(20)
+        assert request.result(20) is maker.made[0]
+    assert maker.made[0].started == 1
+
+
+def test_a_region_that_fails_to_start_is_closed_and_tried_again(tmp_path: Path) -> None:
+    """The request that starts a region gets the error, its databases are closed, and the next request starts it."""
+    regions, maker = slow_regions(tmp_path)
+    maker.may_start.set()
+    regions.start()
+    maker.failures.append(OSError("no space"))
+    with pytest.raises(OSError, match="no space"):
+        regions.region("eu-west-1")
+    assert maker.made[1].closed
+    assert regions.region("eu-west-1") is maker.made[2]
+    assert maker.made[2].started == 1
