@@ -35,7 +35,9 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         help="time until there is a new instance",
     )
     capacity = commands.add_parser(
-        "capacity", help="remove, or restore, an instance type's capacity", allow_abbrev=False
+        "capacity",
+        help="remove, or restore, an instance type's capacity for jobs and endpoints",
+        allow_abbrev=False,
     )
     capacity.add_argument("instance_type", metavar="TYPE", help="such as ml.g5.xlarge")
     capacity.add_argument("state", choices=("none", "available"))

@@ -17,6 +17,7 @@ from pathlib import Path
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sandbox.common.capacity import NO_CAPACITY
 from sandbox.common.disk import Disk, is_full
 from sandbox.common.queue import WaitedTooLongError
 from sandbox.common.s3_uri import split_uri
@@ -37,11 +38,6 @@ from sandbox.training.status import KIND
 
 INTERRUPTED = "Interrupted"
 RETRY_SECONDS = 1.0  # between two attempts to launch a spot instance
-NO_CAPACITY = (
-    "CapacityError: Unable to provision requested ML compute capacity. "
-    "Please retry using a different ML instance type."
-)
-"""AWS's FailureReason (DIAGNijmegen/rse-grand-challenge, issue 2631)."""
 
 
 class JobFailure(Exception):  # noqa: N818 - a job's failure, not one of this program

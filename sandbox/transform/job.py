@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.common.capacity import NO_CAPACITY
 from sandbox.common.disk import Disk, is_full
 from sandbox.common.publish import publish
 from sandbox.common.queue import Queue
@@ -116,6 +117,8 @@ class TransformJob:
         document = self._context.store.get(KIND, self.name)
         if document is None:
             raise Interrupted
+        if self._context.faults.take("capacity", document["TransformResources"]["InstanceType"]):
+            raise JobFailure(NO_CAPACITY)  # before the start, so that nothing is billed
         now = self._context.clock()
         self._write(lambda stored: status.begin(stored, now))
         self._root.mkdir(parents=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
+from sandbox import rehearse
 from sandbox.server import Sandbox
 from sandbox.transform.inputs import InputError, list_inputs
 from sandbox.transform.worker import ExecutionParameters
@@ -314,6 +315,26 @@ class TestFaults:
             rf"AlgorithmError: the container of {name}/i-\w+ {words}", document["FailureReason"]
         )
         assert len(jobs.outputs(name)) == 9
+
+    def test_missing_capacity_fails_a_job_before_it_is_billed(self, jobs: Jobs, sandbox: Sandbox) -> None:
+        """Without capacity for its instance type a job fails with AWS's words and has no start; then others run."""
+        set_capacity = {"InstanceType": "ml.g4dn.4xlarge", "Available": False}
+        rehearse.call(sandbox.address, "SetCapacity", set_capacity)
+        model, prefix = jobs.model(), jobs.images("a.jpg")
+        missing = jobs.create(model, prefix, TransformResources=resources(1, "ml.g4dn.4xlarge"))
+        document = jobs.finished(missing)
+        assert document["TransformJobStatus"] == "Failed"
+        assert document["FailureReason"] == (
+            "CapacityError: Unable to provision requested ML compute capacity. "
+            "Please retry using a different ML instance type."
+        )
+        assert "TransformStartTime" not in document
+        assert not jobs.outputs(missing)
+        assert rehearse.call(sandbox.address, "SetCapacity", {**set_capacity, "Available": True})[
+            "WasMissing"
+        ]
+        again = jobs.create(model, prefix, TransformResources=resources(1, "ml.g4dn.4xlarge"))
+        assert jobs.finished(again)["TransformJobStatus"] == "Completed"
 
     def test_the_last_worker_dies(self, jobs: Jobs) -> None:
         """Without a container the job ends at once, and says how many images it did not try."""
