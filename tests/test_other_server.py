@@ -23,7 +23,7 @@ from tests.support.apps import app_from_file
 from tests.support.dashboard import IMAGE, SHELL, SPEC, fresh_caches, plain_texts, put_data, start_job
 from tests.support.ports import free_port
 
-JOB, ENDPOINT = "road-1", "coast-1"
+JOB, ENDPOINT, BATCH = "road-1", "coast-1", "tiles-1"
 START_SECONDS = 30
 
 PAGES: tuple[tuple[str, dict[str, str], tuple[str, ...]], ...] = (
@@ -40,6 +40,16 @@ PAGES: tuple[tuple[str, dict[str, str], tuple[str, ...]], ...] = (
     ("deploy", {"job": JOB}, ("The specified key does not exist",)),
     ("deploy", {"endpoint": ENDPOINT}, (f"option {JOB}",)),
     ("setup", {}, (f"{ENDPOINT} in service",)),
+    ("runs", {}, ("No runs yet",)),
+    ("runs", {"run": "20260101T000000-0123456789abcdef"}, ("Run",)),
+    ("batches", {}, (f"row {BATCH}",)),
+    ("batch", {"job": BATCH}, ("Completed", "Masks: 0 of 4")),
+    ("launch_batch", {}, (f"option {ENDPOINT}", "Start a batch", "No model is chosen")),
+    (
+        "launch_batch",
+        {"clone": BATCH},
+        (f"Cloned from {BATCH}", "Ready to start", "The tags of tiles-1 may be incomplete"),
+    ),
 )
 """Page, its URL parameters, and what it shows."""
 
@@ -52,6 +62,8 @@ COMMANDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("endpoints list", (ENDPOINT, "ml.g4dn.xlarge")),
     (f"endpoints show {ENDPOINT}", ("status: InService", "Unknown property name: ModelArtifacts")),
     ("endpoints unfinished", ("No interrupted changes",)),
+    ("batch list", (BATCH,)),
+    (f"batch show {BATCH}", (BATCH, "Completed")),
     ("dataset check s3://dashboard/data", ("4 training images",)),
 )
 """Command line, and what it prints."""
@@ -124,6 +136,14 @@ def make_resources(values: dict[str, str]) -> None:
         EndpointConfigName=ENDPOINT, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
     )
     sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=ENDPOINT)
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://dashboard/data/train/"}
+    sagemaker.create_transform_job(
+        TransformJobName=BATCH,
+        ModelName=ENDPOINT,
+        TransformInput={"DataSource": {"S3DataSource": source}, "ContentType": "image/jpeg"},
+        TransformOutput={"S3OutputPath": "s3://dashboard/masks/", "Accept": "image/png"},
+        TransformResources={"InstanceType": "ml.g4dn.xlarge", "InstanceCount": 1},
+    )
 
 
 @pytest.mark.parametrize(
