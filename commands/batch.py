@@ -306,7 +306,7 @@ def resume(
         spec = clone_spec(state.job, new_name or job_name(name, datetime.now(UTC)), tags)
         spec = replace(spec, **_changes(instance_type, count, concurrency))
         failed = {} if retry_failed else rejected(clients, state)
-        batch = prepare_resume(spec, state.prefix, state.inputs.images, valid, failed)
+        batch = prepare_resume(spec, state.prefix, state.inputs, valid, failed)
         for note in state.notes:
             say(note)
         if batch.excluded:

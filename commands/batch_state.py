@@ -68,7 +68,7 @@ def rejected(clients: Clients, state: BatchState) -> dict[str, str]:
     from core.aws.batch import rejected_images
 
     try:
-        return rejected_images(clients, state.job, state.prefix)
+        return rejected_images(clients, state.job, state.prefix, state.inputs.outside)
     except AwsError as error:
         state.notes.append(f"The reasons of failed images are unknown. {error}")
         return {}

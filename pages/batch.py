@@ -34,9 +34,10 @@ class BatchParts:
     outputs: OptionalPart[Outputs]
     inputs: OptionalPart[JobInputs]
 
-    def prefix(self, job: TransformJob) -> str:
-        """Return the S3 URI of the images; where they could not be listed, the job's own."""
-        return self.inputs.value.prefix or folder_uri(job.input_uri)
+    def placed(self, job: TransformJob) -> JobInputs:
+        """Return the images with their S3 URI; where they could not be listed, with the job's own."""
+        inputs = self.inputs.value
+        return inputs if inputs.prefix else replace(inputs, prefix=folder_uri(job.input_uri))
 
     @property
     def known(self) -> bool:
@@ -132,7 +133,7 @@ def _resume(connection: Connection, job: TransformJob, parts: BatchParts, measur
             why="There are too many objects to list them all.",
             todo="Start jobs for parts of the prefix instead.",
         )
-    rejected = data.rejected(connection, job, inputs.prefix)
+    rejected = data.rejected(connection, job, inputs)
     for part in (rejected, tags):
         if part.waiting is not None:
             raise part.waiting
@@ -141,7 +142,7 @@ def _resume(connection: Connection, job: TransformJob, parts: BatchParts, measur
     spec = clone_spec(job, job_name(job.name, formatting.now()), own_tags)
     invalid = {output_key(key) for key, failure in measured.invalid.items() if not failure.too_large}
     valid = parts.outputs.value.objects.keys() - invalid
-    batch = prepare_resume(spec, inputs.prefix, inputs.inputs.images, valid, rejected.value)
+    batch = prepare_resume(spec, inputs.prefix, inputs.inputs, valid, rejected.value)
     if batch.excluded:
         warnings.append(f"Not sent again, because they failed: {listing(batch.excluded)}.")
     if not batch.images:
@@ -157,7 +158,9 @@ def _resume(connection: Connection, job: TransformJob, parts: BatchParts, measur
         cached.prices(connection),
         startup=SANDBOX_STARTUP_SECONDS if connection.is_sandbox else STARTUP_SECONDS,
     )
-    plan = plan_batch(batch.spec, price, manifest=batch.manifest, warnings=(*notes, *warnings))
+    plan = plan_batch(
+        batch.spec, price, manifest=batch.manifest, warnings=(*notes, *warnings, *batch.warnings)
+    )
     plan_dialog.open_plan(plan, connection, lambda: links.open_page(links.BATCH, {state.JOB: plan.target}))
 
 
@@ -200,11 +203,12 @@ def _tabs(
                 st.caption(f":material/info: {messages.plain(note)}")
             messages.why_not(found, snapshot)
             if parts.inputs.waiting is None and parts.outputs.waiting is None and found.waiting is None:
-                shown = ShownBatch(connection, job, parts.prefix(job), found.value.classes)
+                placed = parts.placed(job)
+                shown = ShownBatch(connection, job, placed.prefix, found.value.classes, placed.inputs.outside)
                 gallery.show(shown, gallery.masks_of(parts.outputs.value), measured)
     if tabs[1].open:
         with tabs[1]:
-            rejected = data.rejected(connection, job, parts.prefix(job))
+            rejected = data.rejected(connection, job, parts.placed(job))
             details.failed_images(snapshot, parts.missing, rejected, measured)
     if tabs[2].open:
         with tabs[2]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from core.batch.objects import (
     folder_uri,
     input_key,
     output_key,
+    place_inputs,
     read_manifest,
     sort_inputs,
 )
@@ -134,14 +135,18 @@ def transform_job_tags(clients: Clients, job: TransformJob, notes: list[str]) ->
 
 
 def list_objects(clients: Clients, uri: str, *, most: int = MAX_OBJECTS) -> Listing:
-    """Return the objects below an S3 prefix, one call per 1,000. Raises InputError for the URI, AwsError."""
+    """Return the objects whose keys begin with an S3 prefix, one call per 1,000. Raises InputError, AwsError.
+
+    Their keys are relative to the prefix; where it does not end in /, to its parent.
+    """
     objects: list[StoredObject] = []
     until = time.monotonic() + MAX_SECONDS
-    prefix = split_prefix(uri)[1]
-    for row in _rows(clients, uri):
+    bucket, prefix = _split(uri)
+    below = prefix if not prefix or prefix.endswith("/") else prefix[: prefix.rfind("/") + 1]
+    for row in _rows(clients, bucket, prefix):
         if len(objects) >= most or time.monotonic() > until:
             return Listing(tuple(objects), complete=False)
-        objects.append(StoredObject(row["Key"][len(prefix) :], row["Size"]))
+        objects.append(StoredObject(row["Key"][len(below) :], row["Size"]))
     return Listing(tuple(objects), complete=True)
 
 
@@ -151,9 +156,9 @@ def list_outputs(clients: Clients, job: TransformJob) -> Outputs:
     Older objects under the same prefix belong to another job, and are left out.
     """
     objects: dict[str, tuple[int, datetime]] = {}
-    prefix = split_prefix(job.output_uri)[1]
+    bucket, prefix = split_prefix(job.output_uri)
     created = job.created_at.replace(microsecond=0)  # S3 gives whole seconds
-    for row in _rows(clients, job.output_uri):
+    for row in _rows(clients, bucket, prefix):
         written = row["LastModified"].astimezone(UTC)
         if written >= created and input_key(row["Key"]) is not None:
             objects[row["Key"][len(prefix) :]] = (row["Size"], written)
@@ -171,22 +176,24 @@ def job_inputs(clients: Clients, job: TransformJob) -> tuple[str, Inputs, bool]:
         text = get_bytes(clients, job.input_uri, max_bytes=MAX_MANIFEST)
         prefix, keys = read_manifest(text, job.input_uri)
         return prefix, Inputs(tuple(StoredObject(key, 0) for key in keys), ()), True
-    uri = folder_uri(job.input_uri)
+    uri = job.input_uri if job.input_uri.removeprefix("s3://").count("/") else f"{job.input_uri}/"
     listing = list_objects(clients, uri)
-    if not job.input_uri.endswith("/") and not listing.objects:
-        raise InputError(
-            f"{job.input_uri} is not a folder, so the images of {job.name} are unknown.",
-            todo="Segdeck can follow jobs on S3 prefixes that end in /, and on manifests.",
-        )
-    return uri, sort_inputs(listing.objects), listing.complete
+    prefix, objects, outside = place_inputs(uri, listing.objects)
+    return prefix, sort_inputs(objects, outside), listing.complete
 
 
 def split_prefix(uri: str) -> tuple[str, str]:
-    """Return bucket and prefix of an S3 URI; the prefix ends in / or is empty. Raises InputError."""
+    """Return bucket and prefix of outputs; the prefix ends in one / or is empty. Raises InputError."""
+    bucket, prefix = _split(uri)
+    return bucket, f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+
+
+def _split(uri: str) -> tuple[str, str]:
+    """Return bucket and prefix of an S3 URI, with every slash: each belongs to the key. Raises InputError."""
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket:
         raise InputError(f"{uri!r} is not an S3 URI.", todo="Use the form s3://bucket/folder/.")
-    return bucket, f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+    return bucket, prefix
 
 
 def read_inputs(clients: Clients, uri: str) -> ListedInputs:
@@ -225,7 +232,8 @@ def _size_of(clients: Clients, uri: str, key: str) -> tuple[str, int, int] | str
 
 def read_output_object(clients: Clients, job: TransformJob, key: str) -> bytes:
     """Return the output of an image. key: the image's, below its prefix. Raises NotFoundError, AwsError."""
-    return get_bytes(clients, f"{folder_uri(job.output_uri)}{output_key(key)}", max_bytes=MAX_OUTPUT)
+    bucket, prefix = split_prefix(job.output_uri)
+    return get_bytes(clients, f"s3://{bucket}/{prefix}{output_key(key)}", max_bytes=MAX_OUTPUT)
 
 
 def checked_output(
@@ -240,9 +248,14 @@ def checked_output(
         return Failure(key, str(error))
 
 
-def rejected_images(clients: Clients, job: TransformJob, prefix: str) -> dict[str, str]:
-    """Return the images that the log names as failed, with the reason. prefix: of the images. Raises AwsError."""
-    return failures(data_log(clients, job.name), *split_prefix(prefix))
+def rejected_images(
+    clients: Clients, job: TransformJob, prefix: str, outside: Collection[str] = frozenset()
+) -> dict[str, str]:
+    """Return the images that the log names as failed, with the reason. Raises AwsError.
+
+    prefix: of the images. outside: see `core.batch.objects.Inputs`.
+    """
+    return failures(data_log(clients, job.name), *_split(prefix), outside)
 
 
 def endpoint_model(clients: Clients, endpoint: str) -> str:
@@ -331,10 +344,9 @@ def transform_tail(
     return stream_tail(clients, LOG_GROUP, stream, token=token, limit=limit)
 
 
-def _rows(clients: Clients, uri: str) -> Iterator[dict[str, Any]]:
-    bucket, prefix = split_prefix(uri)
+def _rows(clients: Clients, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
     query: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
-    doing = f"list {uri}"
+    doing = f"list s3://{bucket}/{prefix}"
     while True:
         with clients.calling(doing):
             answer = clients.s3.list_objects_v2(**query)

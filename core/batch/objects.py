@@ -1,6 +1,9 @@
 """The inputs and outputs of a transform job: which objects are images, how their outputs are called, what is missing.
 
-Output names: SageMaker API reference, "TransformOutput": the input's key below the prefix, with `.out`.
+Inputs of an S3Prefix are all keys that begin with it, whether it ends in / or not (API reference,
+"TransformS3DataSource"; sagemaker-python-sdk #1106 and #3557). Output names: the input's key below the prefix, with
+`.out` (API reference, "TransformOutput"). Where a prefix ends within a name, the whole name is kept, as training does
+(sagemaker-python-sdk #3612); AWS does not document that for batch transform.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object in S3. key: below the listed prefix. size: bytes."""
+    """An object in S3. key: below the listed prefix, as its output is named; see `Inputs.outside`. size: bytes."""
 
     key: str
     size: int
@@ -47,10 +50,13 @@ class Inputs:
 
     images:  what is sent, in order.
     skipped: what is not.
+    outside: keys that are not below the prefix itself, but below its parent: a job on s3://b/in reads in/a.jpg, whose
+             output is a.jpg.out, and in2/b.jpg, whose output is in2/b.jpg.out.
     """
 
     images: tuple[StoredObject, ...]
     skipped: tuple[Skipped, ...]
+    outside: frozenset[str] = frozenset()
 
     @property
     def payload_mb(self) -> int:
@@ -64,8 +70,36 @@ class Inputs:
         return sum(image.size for image in self.images)
 
 
-def sort_inputs(objects: Iterable[StoredObject]) -> Inputs:
-    """Split a listing into images to send and objects to skip; folder markers are neither."""
+def parent_uri(uri: str) -> str:
+    """Return the S3 prefix that contains an object or another prefix: what comes before its last part."""
+    return f"{uri.removesuffix('/').rpartition('/')[0]}/"
+
+
+def object_uri(prefix: str, key: str, outside: Collection[str]) -> str:
+    """Return the S3 URI of an input. prefix: of the job's inputs, which ends in /. outside: see `Inputs`."""
+    return f"{parent_uri(prefix) if key in outside else prefix}{key}"
+
+
+def place_inputs(uri: str, objects: Iterable[StoredObject]) -> tuple[str, list[StoredObject], frozenset[str]]:
+    """Return the prefix of a job's inputs, the objects with keys as their outputs are named, and those `outside`.
+
+    uri:     the job's own S3 prefix, which may end within a name.
+    objects: all whose keys begin with it, with their keys below its parent; with keys below it if it ends in /.
+    """
+    if uri.endswith("/"):
+        return uri, list(objects), frozenset()
+    parent = parent_uri(uri)
+    folder = f"{uri.removeprefix(parent)}/"
+    everything = list(objects)
+    if not any(each.key.startswith(folder) for each in everything):
+        return parent, everything, frozenset()
+    outside = frozenset(each.key for each in everything if not each.key.startswith(folder))
+    placed = [StoredObject(each.key.removeprefix(folder), each.size) for each in everything]
+    return f"{uri}/", placed, outside
+
+
+def sort_inputs(objects: Iterable[StoredObject], outside: frozenset[str] = frozenset()) -> Inputs:
+    """Split a listing into images to send and objects to skip; folder markers are neither. outside: see `Inputs`."""
     images, skipped = [], []
     for each in objects:
         if each.key.endswith("/"):
@@ -74,7 +108,7 @@ def sort_inputs(objects: Iterable[StoredObject]) -> Inputs:
             skipped.append(Skipped(each.key, why))
         else:
             images.append(each)
-    return Inputs(tuple(images), tuple(skipped))
+    return Inputs(tuple(images), tuple(skipped), outside)
 
 
 def _reason_to_skip(each: StoredObject) -> str:

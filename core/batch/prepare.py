@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from core.batch.job import DEFAULT_PAYLOAD_MB, MAX_PAYLOAD_MB, BatchSpec, check_spec
-from core.batch.objects import Inputs, StoredObject, check_inputs, folder_uri, manifest, missing
+from core.batch.objects import Inputs, StoredObject, check_inputs, folder_uri, manifest, missing, parent_uri
 from core.batch.progress import Speed
 from core.endpoints.spec import EndpointSpec, endpoint_name
 from core.text import plural
@@ -83,13 +83,20 @@ def prepare(spec: BatchSpec, listed: ListedInputs) -> Batch:
 
     A payload limit of 0 becomes what the largest image needs. Too many concurrent requests become what AWS allows.
     """
+    problems = []
+    if spec.input_uri != listed.uri:
+        text = (
+            f"Only objects below {listed.uri} are sent. SageMaker would send every key that begins with "
+            f"{spec.input_uri}."
+        )
+        problems.append(Problem("input_uri", text, "note"))
     spec = replace(
         spec,
         input_uri=listed.uri,
         payload_mb=spec.payload_mb or min(MAX_PAYLOAD_MB, listed.inputs.payload_mb),
     )
     spec, notes = fit_concurrency(spec)
-    problems = [
+    problems += [
         *check_inputs(listed.inputs, spec, sizes=listed.sizes, complete=listed.complete),
         *notes,
         *(Problem("input_uri", text, "warning") for text in listed.unread),
@@ -111,21 +118,34 @@ def prepare(spec: BatchSpec, listed: ListedInputs) -> Batch:
 def prepare_resume(
     spec: BatchSpec,
     prefix: str,
-    images: tuple[StoredObject, ...],
+    inputs: Inputs,
     valid: Collection[str],
     rejected: Mapping[str, str],
 ) -> Batch:
     """Return a job for exactly the images without a valid output; without images where none is missing.
 
-    spec:     of the new job. prefix: of the images. valid: keys of the valid outputs, below the output prefix.
+    Outputs are named by the keys below the manifest's prefix, so one job cannot send images from inside and outside
+    of the prefix: those outside are left to another resume, with a warning.
+
+    spec:     of the new job. prefix: of the inputs. valid: keys of the valid outputs, below the output prefix.
     rejected: images that are not sent again, with the reason; those whose container gave no answer are sent, because
               that says nothing about the image.
     """
     rejected = {key: why for key, why in rejected.items() if not why.startswith(NO_ANSWER)}
-    left = missing(images, valid)
+    left = missing(inputs.images, valid)
     sent = tuple(image for image in left if image.key not in rejected)
     excluded = tuple(image.key for image in left if image.key in rejected)
-    return Batch(with_manifest(spec), sent, prefix, excluded=excluded)
+    inside = tuple(image for image in sent if image.key not in inputs.outside)
+    if not inside or len(inside) == len(sent):
+        prefix = prefix if inside else parent_uri(prefix)
+        return Batch(with_manifest(spec), sent, prefix, excluded=excluded)
+    rest = plural(len(sent) - len(inside), "image")
+    text = (
+        f"{rest} outside of {prefix} will not be sent, because one job would name their masks otherwise. Resume the "
+        "first job again when this one has ended."
+    )
+    problems = (Problem("input_uri", text, "warning"),)
+    return Batch(with_manifest(spec), inside, prefix, problems=problems, excluded=excluded)
 
 
 def with_manifest(spec: BatchSpec) -> BatchSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,22 +93,31 @@ def read_output(
     )
 
 
-def failures(log: Iterable[LogEvent], bucket: str, prefix: str) -> dict[str, str]:
+def failures(
+    log: Iterable[LogEvent], bucket: str, prefix: str, outside: Collection[str] = frozenset()
+) -> dict[str, str]:
     """Return key below the prefix -> reason, of the objects that the data log names.
 
-    bucket, prefix: of the inputs. The container's own message follows in lines for the same object.
+    bucket, prefix: of the inputs. outside: see `core.batch.objects.Inputs`. The container's own message follows in
+    lines for the same object.
     """
+    parent = prefix.removesuffix("/")
+    parent = parent[: parent.rfind("/") + 1]
     reasons: dict[str, list[str]] = {}
     for event in log:
         match = LINE.search(event.message)
         if match is None:
             continue
         name = match["object"].removeprefix(f"{bucket}/")
-        if name == match["object"] or not name.startswith(prefix):
+        if name == match["object"]:
+            continue
+        if name.startswith(prefix):
+            name = name[len(prefix) :]
+        elif (name := name.removeprefix(parent)) not in outside:
             continue
         text = match["reason"].strip()
         if text and text != "Message:":
-            reasons.setdefault(name[len(prefix) :], []).append(text)
+            reasons.setdefault(name, []).append(text)
     return {key: ": ".join(dict.fromkeys(texts))[:MAX_REASON] for key, texts in reasons.items()}
 
 

@@ -105,7 +105,10 @@ def name_below(prefix: str, key: str) -> str:
 
 
 def _by_manifest(s3: Any, uri: str) -> Iterator[InputObject]:
-    """Yield the objects of a manifest: a JSON list of {"prefix": "s3://bucket/folder/"} and names below it."""
+    """Yield the objects of a manifest: a JSON list of {"prefix": "s3://bucket/folder/"} and names below it.
+
+    The slash between prefix and name may be part of either; a second one is part of the key.
+    """
     bucket, key = split_uri(uri)
     text = s3.get_object(Bucket=bucket, Key=key)["Body"].read(MAX_MANIFEST + 1)
     if len(text) > MAX_MANIFEST:
@@ -113,7 +116,8 @@ def _by_manifest(s3: Any, uri: str) -> Iterator[InputObject]:
     try:
         first, *names = json.loads(text)
         bucket, start = split_uri(first["prefix"])
-        items = [InputObject(bucket, start + name, name.removeprefix("/")) for name in names]
+        cut = "" if first["prefix"].endswith("/") else "/"
+        items = [InputObject(bucket, start + name, name.removeprefix(cut)) for name in names]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise InputError(f'"{uri}" is not a valid manifest: {problem!r}') from problem
     if not items:

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +122,38 @@ def test_failed_images_are_named_and_resumed(store: Store, run: Run) -> None:
     assert json.loads(manifest) == [{"prefix": source}, "b.jpg", "c.jpg"]
     assert json.loads(resumed.stdout)["done"] >= 2
     assert "There is nothing to resume" in run("resume", "three").stderr
+
+
+def test_a_prefix_without_a_slash_and_keys_with_two(store: Store, run: Run) -> None:
+    """Another tool's job on s3://b/in reads in/, in// and in2/: all are counted, matched with masks, and resumed."""
+    source, out = store.images("a.jpg", "/b.jpg")
+    folder = source.removeprefix(f"s3://{BUCKET}/").removesuffix("in/")
+    store.put(f"{folder}in2/c.jpg", jpeg())
+    store.put(f"{folder}in2/bad.jpg", jpeg() + BROKEN)
+    model = store.model(refuse=[BROKEN.decode(), 400])
+    name = store.start("no-slash", model, source.removesuffix("/"), out)
+    ended(store, name, "Failed")
+    assert sorted(store.keys(out)) == ["/b.jpg.out", "a.jpg.out", "in2/c.jpg.out"]
+    document = json.loads(run("show", name, "--json").stdout)
+    assert (document["images"], document["done"]) == (4, 3)
+    assert [row["image"] for row in document["failed"]] == ["in2/bad.jpg"]
+
+    for key in store.keys(out):
+        store.s3.delete_object(Bucket=BUCKET, Key=f"{folder}out/{key}")
+    first = run("resume", name, "--name", "no-slash-1", "--yes", "--follow", "--json")
+    assert first.exit_code == 0, first.output
+    assert "1 image outside of" in first.stderr.replace("\n", " ")
+    assert manifest_of(store, f"{folder}out/no-slash-1") == [{"prefix": source}, "/b.jpg", "a.jpg"]
+    second = run("resume", name, "--name", "no-slash-2", "--yes", "--follow", "--json")
+    assert second.exit_code == 0, second.output
+    parent = source.removesuffix("in/")
+    assert manifest_of(store, f"{folder}out/no-slash-2") == [{"prefix": parent}, "in2/c.jpg"]
+    assert json.loads(run("show", name, "--json").stdout)["done"] == 3
+    assert "There is nothing to resume" in run("resume", name).stderr
+
+
+def manifest_of(store: Store, key: str) -> Any:
+    return json.loads(store.s3.get_object(Bucket=BUCKET, Key=f"{key}.manifest")["Body"].read())
 
 
 def test_a_running_job_is_stopped_and_not_resumed(store: Store, run: Run, slow_job: tuple[str, str]) -> None:

@@ -155,6 +155,19 @@ def test_a_job_with_a_broken_image_is_resumed(open_page: OpenPage, store: Store)
     assert '"ManifestFile"' in request
 
 
+def test_a_job_of_another_tool_on_a_prefix_without_a_slash(open_page: OpenPage, store: Store) -> None:
+    """The gallery shows the images of every folder whose name begins with the prefix, each with its own mask."""
+    source, out = store.images("a.jpg", "/b.jpg")
+    store.put(f"{source.removeprefix(f's3://{BUCKET}/').removesuffix('/')}2/c.jpg", jpeg())
+    name = store.start(f"no-slash-{next(NUMBERS)}", store.model(), source.removesuffix("/"), out)
+    ended(store, name, "Completed")
+    app = open_page("batch", job=name)
+    assert metrics(app)["Masks"] == "3 of 3"
+    assert [tile["id"] for tile in tiles(app)] == ["/b.jpg", "a.jpg", "in2/c.jpg"]
+    assert all(tile["jpeg"].startswith("data:image/jpeg") for tile in tiles(app))
+    assert not app.exception
+
+
 def test_a_running_job_is_stopped_by_a_plan(open_page: OpenPage, store: Store) -> None:
     """A running job shows its progress; Stop shows a plan and stops nothing yet."""
     source, out = store.images("a.jpg", "b.jpg")

@@ -78,12 +78,12 @@ def inputs(connection: Connection, job: TransformJob) -> OptionalPart[JobInputs]
     )
 
 
-def rejected(connection: Connection, job: TransformJob, prefix: str) -> OptionalPart[dict[str, str]]:
+def rejected(connection: Connection, job: TransformJob, inputs: JobInputs) -> OptionalPart[dict[str, str]]:
     """Return the images that the job's log names as failed, with the reason."""
     empty: dict[str, str] = {}
     return cached.optional(
-        ("transform failures", connection, job.name, prefix, job.running),
-        lambda: batch.rejected_images(clients(connection), job, prefix),
+        ("transform failures", connection, job.name, inputs.prefix, inputs.inputs.outside, job.running),
+        lambda: batch.rejected_images(clients(connection), job, inputs.prefix, inputs.inputs.outside),
         ENDED_SECONDS,
         empty,
         f"the reasons of failed images of {job.name}",

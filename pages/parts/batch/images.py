@@ -18,6 +18,7 @@ from core.aws.batch import checked_output
 from core.aws.connection import Connection, clients
 from core.aws.storage import get_bytes
 from core.batch.job import TransformJob
+from core.batch.objects import object_uri
 from core.batch.results import Failure, ImageResult
 from core.errors import CoreError
 from core.imaging.classes import Classes
@@ -110,12 +111,13 @@ def frames() -> ByteCache[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class ShownBatch:
-    """What is needed to read an image of a job and its mask. prefix: of the images."""
+    """What is needed to read an image of a job and its mask. prefix: of the images. outside: see `Inputs`."""
 
     connection: Connection
     job: TransformJob
     prefix: str
     classes: Classes | None
+    outside: frozenset[str] = frozenset()
 
     def read_thumbnails(
         self, masks: Sequence[MaskVersion]
@@ -196,7 +198,8 @@ class ShownBatch:
             return build(preview(photo).body, (photo.width, photo.height), segmentation, title="Prediction")
 
     def _image(self, mask: MaskVersion) -> bytes:
-        return get_bytes(clients(self.connection), f"{self.prefix}{mask.key}", max_bytes=IMAGE_BYTES)
+        uri = object_uri(self.prefix, mask.key, self.outside)
+        return get_bytes(clients(self.connection), uri, max_bytes=IMAGE_BYTES)
 
 
 def readers(job: TransformJob, most: int) -> int:

@@ -14,7 +14,10 @@ from core.batch.objects import (
     input_key,
     manifest,
     missing,
+    object_uri,
     output_key,
+    parent_uri,
+    place_inputs,
     read_manifest,
     sort_inputs,
 )
@@ -76,6 +79,29 @@ def test_outputs_are_matched_with_inputs() -> None:
     assert input_key("b/a.jpg.out") == "b/a.jpg"
     assert input_key("night.manifest") is None
     assert missing(images, {"a.jpg.out"}) == (images[1],)
+
+
+@pytest.mark.parametrize(
+    ("uri", "below_parent", "prefix", "keys", "outside"),
+    [
+        ("s3://b/in/", ["a.jpg", "/a.jpg"], "s3://b/in/", ["a.jpg", "/a.jpg"], set()),
+        ("s3://b/in//", ["a.jpg"], "s3://b/in//", ["a.jpg"], set()),
+        ("s3://b/in", ["in/a.jpg", "in//a.jpg"], "s3://b/in/", ["a.jpg", "/a.jpg"], set()),
+        ("s3://b/x/in", ["in-1.jpg", "in2/b.jpg"], "s3://b/x/", ["in-1.jpg", "in2/b.jpg"], set()),
+        ("s3://b/x/in", ["in/a.jpg", "in2/b.jpg"], "s3://b/x/in/", ["a.jpg", "in2/b.jpg"], {"in2/b.jpg"}),
+        ("s3://b/in/a.jpg", ["a.jpg"], "s3://b/in/", ["a.jpg"], set()),
+    ],
+)
+def test_every_key_that_begins_with_a_prefix_is_an_input(
+    uri: str, below_parent: list[str], prefix: str, keys: list[str], outside: set[str]
+) -> None:
+    """Keys are named as their outputs, and each leads back to its object; no slash of a key is lost."""
+    placed, objects, beyond = place_inputs(uri, stored(*below_parent))
+    assert (placed, [each.key for each in objects], beyond) == (prefix, keys, outside)
+    start = uri if uri.endswith("/") else parent_uri(uri)
+    assert [object_uri(placed, each.key, beyond) for each in objects] == [
+        f"{start}{key}" for key in below_parent
+    ]
 
 
 def test_a_manifest_is_read_back() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 from core.batch.job import BatchSpec
 from core.batch.objects import StoredObject, sort_inputs
 from core.batch.prepare import NO_ANSWER, ListedInputs, prepare, prepare_resume
@@ -26,6 +29,27 @@ def test_a_resume_sends_what_a_hanging_container_left() -> None:
     """Images that were rejected are not sent again; those that a container did not answer are."""
     images = tuple(StoredObject(key, 10) for key in ("done.jpg", "bad.jpg", "hung.jpg", "new.jpg"))
     reasons = {"bad.jpg": "ClientError: 400", "hung.jpg": f"{NO_ANSWER}: x"}
-    batch = prepare_resume(SPEC, PREFIX, images, {"done.jpg.out"}, reasons)
+    batch = prepare_resume(SPEC, PREFIX, sort_inputs(images), {"done.jpg.out"}, reasons)
     assert [image.key for image in batch.images] == ["hung.jpg", "new.jpg"]
     assert batch.excluded == ("bad.jpg",)
+
+
+def test_a_resume_keeps_the_names_of_the_outputs() -> None:
+    """Images outside of a prefix without a slash get a job of their own, whose manifest names them as before."""
+    images = [StoredObject(key, 10) for key in ("a.jpg", "b.jpg", "in2/c.jpg")]
+    inputs = sort_inputs(images, frozenset({"in2/c.jpg"}))
+    first = prepare_resume(SPEC, PREFIX, inputs, {"a.jpg.out"}, {})
+    assert json.loads(first.manifest) == [{"prefix": "s3://data/in/"}, "b.jpg"]
+    assert "1 image outside of s3://data/in/ will not be sent" in first.warnings[0]
+    second = prepare_resume(SPEC, PREFIX, inputs, {"a.jpg.out", "b.jpg.out"}, {})
+    assert json.loads(second.manifest) == [{"prefix": "s3://data/"}, "in2/c.jpg"]
+    assert second.warnings == ()
+
+
+def test_a_prefix_that_ends_within_names_is_narrowed_with_a_note() -> None:
+    """A new job reads one folder; that SageMaker would read more for the prefix as it was typed is reported."""
+    spec = replace(SPEC, input_uri="s3://data/in")
+    batch = prepare(spec, ListedInputs(PREFIX, sort_inputs([StoredObject("a.jpg", 10)])))
+    assert batch.spec.input_uri == PREFIX
+    assert "every key that begins with s3://data/in." in batch.warnings[0]
+    assert prepare(SPEC, ListedInputs(PREFIX, sort_inputs([StoredObject("a.jpg", 10)]))).warnings == ()

@@ -80,3 +80,4 @@ def test_the_log_says_why_an_image_failed() -> None:
         "2026-11-30T10:00:01.000:[sagemaker logs]: elsewhere/in/x.jpg: ClientError: 400",
     )
     assert failures(log, "data", "in/") == {"sub/a b.jpg": "ClientError: 400: not a JPEG"}
+    assert failures(log, "data", "in/sub2/", {"sub/a b.jpg"}).keys() == {"sub/a b.jpg"}

@@ -59,6 +59,9 @@ def test_the_rest(tmp_path: Path) -> None:
         ("a/b", "a/b.jpg", "b.jpg"),
         ("a/b", "a/bc/d.jpg", "bc/d.jpg"),
         ("a/b.jpg", "a/b.jpg", "b.jpg"),
+        ("a/", "a//b.jpg", "/b.jpg"),
+        ("a", "a//b.jpg", "/b.jpg"),
+        ("a//", "a//b.jpg", "b.jpg"),
     ],
 )
 def test_names(prefix: str, key: str, name: str) -> None:
