@@ -22,6 +22,7 @@ from core.settings import Settings
 from pages.parts import backend, links
 from pages.parts.evaluate.run import store_for
 from sandbox.server import Sandbox
+from tests.support.apps import app_from_file
 from tests.support.dashboard import IMAGE, connection_of, fresh_caches, plain_texts, texts
 from tests.support.fleet import put_endpoint
 from tests.support.regions import assumable_role
@@ -62,7 +63,7 @@ def open_in(world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     backend.restart_sandbox()
 
     def start(page: str, **query: str) -> AppTest:
-        app = AppTest.from_file(SHELL, default_timeout=60)
+        app = app_from_file(SHELL)
         for key, value in query.items():
             app.query_params[key] = value
         return (app if page == "overview" else app.switch_page(f"../{page}.py")).run()
@@ -221,7 +222,7 @@ def test_a_profile_with_mfa_is_an_error_on_the_page(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     fresh_caches()
-    app = AppTest.from_file(SHELL, default_timeout=60)
+    app = app_from_file(SHELL)
     app.query_params["profile"] = "work"
     app.switch_page("../endpoints.py").run()
     shown = plain_texts(app)

@@ -20,6 +20,7 @@ from pages.parts.batch.measure import measurement
 from pages.parts.plan_dialog import request_text
 from sandbox.server import Sandbox
 from tests.support.answers import probabilities, recordio
+from tests.support.apps import app_from_file, app_from_function
 from tests.support.batch_server import JOB, BatchServer
 from tests.support.batches import BROKEN, BUCKET, NUMBERS, Store, ended, jpeg
 from tests.support.dashboard import SHELL, button, fresh_caches, plain_texts
@@ -276,7 +277,7 @@ def many(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchServer]:
 
 def test_ten_thousand_images_cost_a_fixed_number_of_calls(many: BatchServer) -> None:
     """A refresh of a job with 10,000 images is one description and a listing per 1,000 masks: no image is read."""
-    app = AppTest.from_file(SHELL, default_timeout=60).switch_page("../batch.py")
+    app = app_from_file(SHELL).switch_page("../batch.py")
     app.query_params["job"] = JOB
     app.run()
     assert metrics(app)["Masks"] == "9,000 of 10,000"
@@ -321,7 +322,7 @@ def test_a_local_folder_is_uploaded_first(
     assert "notes.txt" in "\n".join(code.value for code in app.code)
     assert app.button(key="batch-upload-sure").label == "Upload"
 
-    confirmed = AppTest.from_function(upload_app, default_timeout=60, args=(str(tmp_path), uri)).run()
+    confirmed = app_from_function(upload_app, args=(str(tmp_path), uri)).run()
     confirmed.button(key="batch-upload-sure").click().run()
     run_until(
         confirmed, lambda app: "1 image in S3, all verified" in "\n".join(each.value for each in app.success)

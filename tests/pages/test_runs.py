@@ -18,6 +18,7 @@ from core.runs.run import Run
 from core.runs.store import RunStore
 from pages.parts import run_store
 from tests.support.answers import mask, probabilities, recordio
+from tests.support.apps import app_from_file
 from tests.support.dashboard import SHELL, fresh_caches, texts
 from tests.support.endpoints import remove_endpoint
 
@@ -118,7 +119,7 @@ def visit(app: AppTest, page: str) -> AppTest:
 
 def new_session(**query: str) -> AppTest:
     """Open the Segment page in another session of the same process."""
-    app = AppTest.from_file(SHELL, default_timeout=60)
+    app = app_from_file(SHELL)
     for name, value in query.items():
         app.query_params[name] = value
     return app.switch_page("../segment.py").run()
