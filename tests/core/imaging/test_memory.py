@@ -26,22 +26,32 @@ from core.wire.decode import decode
 
 ROOT = Path(__file__).resolve().parents[3]
 SIDE = 3_000
-LABELS = np.random.default_rng(0).integers(0, 21, (SIDE, SIDE), np.uint8)
-OTHER = np.random.default_rng(1).integers(0, 21, (SIDE, SIDE), np.uint8)
-SURE = np.full(LABELS.shape, 0.5, np.float32)
 TABLE = np.arange(256, dtype=np.uint8)[::-1].copy()
-SEGMENTATION = Segmentation(LABELS, SURE, None, Classes.numbered(21))
+COLORS = Colors(tuple(((i, 2 * i, 3 * i), i) for i in range(21)), from_file=True)
+
+
+class Masks:
+    """Two masks of `SIDE` pixels a side, and files of that size."""
+
+    def __init__(self) -> None:
+        self.labels = np.random.default_rng(0).integers(0, 21, (SIDE, SIDE), np.uint8)
+        self.other = np.random.default_rng(1).integers(0, 21, (SIDE, SIDE), np.uint8)
+        confidence = np.full(self.labels.shape, 0.5, np.float32)
+        self.segmentation = Segmentation(self.labels, confidence, None, Classes.numbered(21))
+        colors = np.repeat(self.labels[..., None], 3, axis=2) * np.array([1, 2, 3], np.uint8)
+        self.blank, self.colored = png(Image.new("L", (SIDE, SIDE))), png(Image.fromarray(colors))
+
+
+@pytest.fixture(scope="module")
+def masks() -> Masks:
+    """Return the masks, drawn here: at import, every worker would draw them."""
+    return Masks()
 
 
 def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
-
-
-BLANK = png(Image.new("L", (SIDE, SIDE)))
-COLORED = png(Image.fromarray(np.repeat(LABELS[..., None], 3, axis=2) * np.array([1, 2, 3], np.uint8)))
-COLORS = Colors(tuple(((i, 2 * i, 3 * i), i) for i in range(21)), from_file=True)
 
 
 def peak(work: Callable[[], object]) -> int:
@@ -58,30 +68,31 @@ def peak(work: Callable[[], object]) -> int:
 @pytest.mark.parametrize(
     ("work", "ratio"),
     [
-        (SEGMENTATION.counts, 0.1),
-        (lambda: decode(BLANK, "image/png"), 2.3),
-        (lambda: areas(SEGMENTATION), 1.0),
-        (lambda: pair_counts(LABELS, OTHER), 1.0),
-        (lambda: confusion_matrix(LABELS, OTHER, 21), 1.0),
-        (lambda: trimap_ground_truth(LABELS), 3.2),
-        (lambda: remap(LABELS, TABLE), 1.3),
-        (lambda: read_mask(COLORED, "mask.png", COLORS), 8.5),
+        (lambda masks: masks.segmentation.counts(), 0.1),
+        (lambda masks: decode(masks.blank, "image/png"), 2.3),
+        (lambda masks: areas(masks.segmentation), 1.0),
+        (lambda masks: pair_counts(masks.labels, masks.other), 1.0),
+        (lambda masks: confusion_matrix(masks.labels, masks.other, 21), 1.0),
+        (lambda masks: trimap_ground_truth(masks.labels), 3.2),
+        (lambda masks: remap(masks.labels, TABLE), 1.3),
+        (lambda masks: read_mask(masks.colored, "mask.png", COLORS), 8.5),
     ],
     ids=["counts", "decode", "areas", "pairs", "confusion", "band", "remap", "colors"],
 )
-def test_a_mask_is_never_widened(work: Callable[[], object], ratio: float) -> None:
+def test_a_mask_is_never_widened(masks: Masks, work: Callable[[Masks], object], ratio: float) -> None:
     """The peak is a small multiple of the mask's own bytes; int64 alone would be eight times as much."""
-    work()  # create the tables that stay cached
-    assert peak(work) <= ratio * LABELS.nbytes
+    work(masks)  # create the tables that stay cached
+    assert peak(lambda: work(masks)) <= ratio * masks.labels.nbytes
 
 
-def test_counts_are_those_of_numpy_across_blocks() -> None:
+def test_counts_are_those_of_numpy_across_blocks(masks: Masks) -> None:
     """Counting, pairing and remapping in blocks give the results of numpy on the whole."""
-    assert np.array_equal(SEGMENTATION.counts(), np.bincount(LABELS.ravel(), minlength=256))
-    pairs = np.bincount(LABELS.ravel() * np.int64(256) + OTHER.ravel(), minlength=1 << 16)
-    assert np.array_equal(pair_counts(LABELS, OTHER).ravel(), pairs)
-    assert np.array_equal(remap(LABELS, TABLE), TABLE[LABELS])
-    assert all(row.mean_confidence == pytest.approx(0.5) for row in areas(SEGMENTATION))
+    labels, other = masks.labels, masks.other
+    assert np.array_equal(masks.segmentation.counts(), np.bincount(labels.ravel(), minlength=256))
+    pairs = np.bincount(labels.ravel() * np.int64(256) + other.ravel(), minlength=1 << 16)
+    assert np.array_equal(pair_counts(labels, other).ravel(), pairs)
+    assert np.array_equal(remap(labels, TABLE), TABLE[labels])
+    assert all(row.mean_confidence == pytest.approx(0.5) for row in areas(masks.segmentation))
 
 
 @pytest.mark.parametrize(
