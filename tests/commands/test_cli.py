@@ -27,6 +27,7 @@ from commands.common import print_error, print_table, say
 from core.render.palette import PALETTES
 from sandbox.launcher import write_address
 from sandbox.server import Sandbox
+from tests.support.seeded import mark_seeded
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMVID = ROOT.parent / "shared" / "camvid" / "JPEGImages"
@@ -427,7 +428,7 @@ def test_a_sandbox_is_started_for_the_call_and_ends_with_it(tmp_path: Path) -> N
     photo = next(iter(sorted(EXAMPLES.glob("*.jpg"))), None)
     if photo is None:
         pytest.skip("the demo images are missing")
-    home, out = tmp_path / "sandbox", tmp_path / "out"
+    home, out = mark_seeded(tmp_path / "sandbox", except_for="aerial"), tmp_path / "out"
     arguments = ["segment", photo, "--endpoint", "aerial-land-cover", "--out", out, "--json"]
     done = script(*arguments, SEGDECK_MODE="sandbox", SEGDECK_SANDBOX_DIR=str(home))
     assert done.returncode == 0, done.stderr

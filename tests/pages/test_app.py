@@ -17,6 +17,8 @@ from subprocess import PIPE, Popen
 
 import pytest
 
+from tests.support.seeded import mark_seeded
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,6 +36,7 @@ def test_importing_the_app_stays_light():
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["asked", "killed"])
 def test_the_sandbox_ends_with_the_dashboard(tmp_path, how):
     """The sandbox that a dashboard started ends with it, also where the dashboard is killed."""
+    mark_seeded(tmp_path)
     environ = {**os.environ, "SEGDECK_MODE": "sandbox", "SEGDECK_SANDBOX_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port=0"]
     with Popen(command, cwd=ROOT, env=environ, stderr=PIPE, text=True) as dashboard:
