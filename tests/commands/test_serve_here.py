@@ -33,8 +33,11 @@ NAMES = {"classes": [{"name": name} for name in ("land", "road", "water", "ice")
 TRAINED = """
 import sys
 from pathlib import Path
+import numpy as np
+from PIL import Image
 from sandbox.algorithm.archive import BEST, LAST, Architecture, build, write_hyperparameters
 from sandbox.algorithm.mxnet_import import load_mxnet
+from sandbox.algorithm.predict import Predictor
 mx, folder = load_mxnet(), Path(sys.argv[1])
 mx.random.seed(3)
 network = build(Architecture("fcn", "resnet-50", 4, stem="v1s"))
@@ -43,15 +46,8 @@ network.save_parameters(str(folder / BEST))
 (folder / LAST).write_bytes((folder / BEST).read_bytes()[:1000])  # the server does not read it
 hyperparameters = {"algorithm": "fcn", "backbone": "resnet-50", "num_classes": "4", "crop_size": "240"}
 write_hyperparameters(folder, hyperparameters)
-"""
-MASK = """
-import sys
-from pathlib import Path
-import numpy as np
-from PIL import Image
-from sandbox.algorithm.predict import Predictor
 picture = np.asarray(Image.open(sys.argv[2]))
-labels = Predictor.from_folder(Path(sys.argv[1])).probabilities(picture).argmax(axis=0)
+labels = Predictor.from_folder(folder).probabilities(picture).argmax(axis=0)
 np.save(sys.argv[3], labels.astype(np.uint8))
 """
 Run = Callable[..., Result]
@@ -158,10 +154,9 @@ def test_the_masks_are_the_models_own(run: Run, account: Any, make_client: Any, 
     """A network of AWS's, with GluonCV's names, gives in the sandbox what it gives outside, pixel for pixel."""
     model, photo, mask = tmp_path / "model", tmp_path / "photo.jpg", tmp_path / "mask.npy"
     model.mkdir()
-    python(TRAINED, model)
     noise = np.random.default_rng(1).integers(0, 60, (90, 130, 3))
     Image.fromarray((noise + np.linspace(0, 190, 130)[None, :, None]).astype(np.uint8)).save(photo)
-    python(MASK, model, photo, mask)
+    python(TRAINED, model, photo, mask)
     files = {path.name: path.read_bytes() for path in sorted(model.iterdir())}
     account.upload_fileobj(io.BytesIO(archive(files, level=0)), BUCKET, KEY)
     with Sandbox(tmp_path / "sandbox") as home:

@@ -151,7 +151,7 @@ def test_foreign_parameters_are_named() -> None:
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({"model_algo-1": b""}, "has no hyperparams.json; it holds model_algo-1"),
+        ({"model_algo-1": b""}, "The model archive has no hyperparams.json; it holds model_algo-1"),
         (
             {"hyperparams.json": b"{}"},
             "neither model_best.params nor model_algo-1; it holds hyperparams.json",
