@@ -25,7 +25,6 @@ from commands.common import (
     CommandGroup,
     Debug,
     connected,
-    print_error,
     print_json,
     progress,
     reporting,
@@ -35,15 +34,15 @@ from commands.common import (
 )
 from commands.inference_options import endpoint_to_invoke, make_folder, parse_fit
 from commands.memory import limit_memory
-from core.errors import CoreError, ModelError, SettingsError
+from commands.segment_prefix import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, PrefixOptions, segment_prefix
+from commands.segment_report import failure_row, print_failures, say_notes, write_rows
+from core.errors import SettingsError
 from core.settings import PROJECT, Settings
 from core.text import listing, plural
 
 if TYPE_CHECKING:
     from core.inference.batch import BatchRequest
     from core.inference.invoke import Invoke
-
-SHOWN_CLASSES = 3
 
 app = CommandGroup(
     help="Train, deploy and evaluate Amazon SageMaker semantic segmentation models, and segment images with them.",
@@ -98,33 +97,56 @@ class SegmentOutcome:
 @app.command()
 def segment(
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE", help="Image files, folders or glob patterns.")
+        list[str],
+        typer.Argument(
+            metavar="IMAGE",
+            help="Image files, folders or glob patterns; or one S3 prefix, s3://bucket/images/.",
+        ),
     ],
     *,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Output folder; created if it does not exist.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR",
+            help="Output folder; created if it does not exist. For an S3 prefix: a folder or another S3 prefix.",
+        ),
+    ],
     endpoint: Annotated[
         str, typer.Option(metavar="NAME", help="Endpoint to invoke. Default: the only one in service.")
     ] = "",
     format_: Annotated[
-        Literal["probabilities", "mask"],
+        Literal["probabilities", "mask"] | None,
         typer.Option(
             "--format",
-            help="Endpoint output: probabilities, or mask (labels only), a much smaller response without confidence.",
+            help="Endpoint output: probabilities, or mask (labels only), a much smaller response without confidence. "
+            "Default: probabilities; mask for an S3 prefix.",
         ),
-    ] = "probabilities",
+    ] = None,
     palette: Annotated[
         Palette,
         typer.Option(help="Mask colors: of the model, of Pascal VOC, jet, or safe for color-blind readers."),
     ] = "model",
     opacity: Annotated[
-        float, typer.Option(metavar="FRACTION", min=0, max=1, help="Opacity of the mask in the overlay.")
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            metavar="FRACTION", min=0, max=1, help="Opacity of the mask in the overlay. Default: 0.5."
+        ),
+    ] = None,
     size: Annotated[
         str,
         typer.Option(
             metavar="WxH|original", help="Input size: fit each image into WxH pixels, or send the original."
         ),
     ] = "800x600",
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            min=1,
+            max=MAX_CONCURRENCY,
+            help="For an S3 prefix: images in progress at once. Default: 4.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output files of an earlier run.")
     ] = False,
@@ -132,7 +154,8 @@ def segment(
         bool,
         typer.Option(
             "--resume",
-            help="Continue an interrupted run: skip images that have a STEM.json and redo the others.",
+            help="Continue an interrupted run: skip images that have a STEM.json, or for an S3 prefix a valid mask, "
+            "and redo the others.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -140,31 +163,51 @@ def segment(
 ) -> None:
     """Segment images: write STEM_mask.png, STEM_overlay.png and STEM.json for each.
 
+    For an S3 prefix, the images below it are segmented several at once, and STEM_mask.png is written for each, in the
+    same subfolders.
+
     An image that fails does not stop the others; the exit code is then 1.
     """
-    from core.inference.batch import BatchRequest, find_images, remove_partial_files
-
     fit = parse_fit(size)
     if overwrite and resume:
         raise typer.BadParameter("Choose one of --resume and --overwrite.", param_hint="--resume")
+    if any(argument.startswith("s3://") for argument in images):
+        if len(images) > 1:
+            raise typer.BadParameter("Name one S3 prefix, or local images.", param_hint="IMAGE")
+        if opacity is not None:
+            raise typer.BadParameter("No overlay is written for an S3 prefix.", param_hint="--opacity")
+        options = PrefixOptions(
+            images[0], out, endpoint, format_ or "mask", palette, fit, concurrency or DEFAULT_CONCURRENCY,
+            overwrite, resume, as_json, debug,
+        )  # fmt: skip
+        with reporting(debug):
+            segment_prefix(options)
+        return
+    if out.startswith("s3://"):
+        raise typer.BadParameter("The masks of local images are written to a folder.", param_hint="--out")
+    if concurrency is not None:
+        raise typer.BadParameter("Local images are segmented one by one.", param_hint="--concurrency")
     with reporting(debug):
+        from core.inference.batch import BatchRequest, find_images, remove_partial_files
+
         limit_memory()
+        folder = Path(out)
         paths, missing, skipped = find_images(images)
-        make_folder(out)
+        make_folder(folder)
         with connected() as clients:
             from core.aws.runtime import invoker
 
             info = endpoint_to_invoke(clients, endpoint)
             inputs = frozenset(path.resolve() for path in paths)
             request = BatchRequest(
-                info.name, info.classes, format_, palette, opacity, fit, out, overwrite, inputs, resume,
-                clients.connection.origin,
+                info.name, info.classes, format_ or "probabilities", palette, 0.5 if opacity is None else opacity,
+                fit, folder, overwrite, inputs, resume, clients.connection.origin,
             )  # fmt: skip
             if skipped:
                 say(f"Skipped results, subfolders and files that are not images: {listing(skipped)}.")
-            outcome = SegmentOutcome(failed=[_failure(name, error) for name, error in missing])
-            if resume and (parts := remove_partial_files(out)):
-                say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {out}.")
+            outcome = SegmentOutcome(failed=[failure_row(name, error) for name, error in missing])
+            if resume and (parts := remove_partial_files(folder)):
+                say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {folder}.")
             _segment_all(paths, request, invoker(clients, info.name), outcome, debug)
             _report(outcome, request, as_json)
 
@@ -212,19 +255,8 @@ def _segment_all(
             except Exception as error:  # noqa: BLE001 - one image never stops the rest; all failures are reported at the end
                 if debug:
                     say_block(traceback.format_exc())
-                outcome.failed.append(_failure(str(path), error))
+                outcome.failed.append(failure_row(str(path), error))
             bar.advance(task)
-
-
-def _failure(name: str, error: Exception) -> dict[str, Any]:
-    if not isinstance(error, CoreError):
-        error = CoreError(
-            f"Unexpected error: {error!r}.",
-            todo="Run the command again with --debug, and report its output.",
-        )
-    row = {"path": name, "error": type(error).__name__, "what": error.what}
-    row |= {"why": error.why, "todo": error.todo}
-    return row | ({"log_url": error.log_url} if isinstance(error, ModelError) else {})
 
 
 # Output.
@@ -241,15 +273,9 @@ def _report(outcome: SegmentOutcome, request: BatchRequest, as_json: bool) -> No
         }
         print_json(endpoint=request.endpoint, **rows)
     else:
-        for row in outcome.done:
-            write(_line(row))
-    for row in outcome.done:
-        for note in (*row["notes"], *row["problems"]):
-            say(f"{row['path']}: {note}")
-    for row in outcome.failed:
-        print_error(
-            row["what"], row["why"], row["todo"], _log_line(row.get("log_url", "")), where=row["path"]
-        )
+        write_rows(outcome.done)
+    say_notes(outcome.done)
+    print_failures(outcome.failed)
     total = len(outcome.skipped) + len(outcome.done) + len(outcome.failed)
     if request.resume:
         say(
@@ -265,16 +291,6 @@ def _report(outcome: SegmentOutcome, request: BatchRequest, as_json: bool) -> No
     if outcome.failed:
         say(f"{len(outcome.failed)} of {total} images failed.")
         raise typer.Exit(FAILED)
-
-
-def _line(row: dict[str, Any]) -> str:
-    largest = row["classes"][:SHOWN_CLASSES]
-    shares = ", ".join(f"{area['name']} {area['share']:.1%}" for area in largest)
-    return f"{row['files']['mask']}  {shares}  {row['seconds']['endpoint']:.2f} s"
-
-
-def _log_line(url: str) -> str:
-    return f"Container log: {url}" if url else ""
 
 
 if __name__ == "__main__":

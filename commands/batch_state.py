@@ -137,6 +137,8 @@ class MaskReader:
 
     def read(self, keys: Sequence[str]) -> tuple[list[ImageResult], list[dict[str, str]]]:
         """Read outputs in parallel; return what was read, and the invalid ones. Raises InputError, AwsError."""
+        from core.batch.objects import mask_names
+
         read: list[ImageResult] = []
         invalid: list[dict[str, str]] = []
         readers = READERS if self.job.kind == "mask" else PROBABILITY_READERS
@@ -174,22 +176,3 @@ class MaskReader:
         make_folder(path.parent)
         body = mask_png(segmentation.labels, segmentation.classes.table())
         write_new(path, body, overwrite=self.overwrite)
-
-
-def mask_names(keys: Sequence[str]) -> list[str]:
-    """Return the file of each image's mask, in the same subfolders as its image: valid, and no name twice."""
-    from core.escaping import file_name
-
-    taken: set[str] = set()
-    names = []
-    for key in keys:
-        parts = [file_name(part) for part in key.split("/") if part not in ("", ".", "..")]
-        *folders, last = parts or ["image"]
-        stem, number = last.rpartition(".")[0] or last, 1
-        name = "/".join((*folders, f"{stem}_mask.png"))
-        while name.casefold() in taken:
-            number += 1
-            name = "/".join((*folders, f"{stem}-{number}_mask.png"))
-        taken.add(name.casefold())
-        names.append(name)
-    return names

@@ -146,7 +146,7 @@ def list_objects(clients: Clients, uri: str, *, most: int = MAX_OBJECTS) -> List
     for row in _rows(clients, bucket, prefix):
         if len(objects) >= most or time.monotonic() > until:
             return Listing(tuple(objects), complete=False)
-        objects.append(StoredObject(row["Key"][len(below) :], row["Size"]))
+        objects.append(StoredObject(row["Key"][len(below) :], row["Size"], row.get("ETag", "").strip('"')))
     return Listing(tuple(objects), complete=True)
 
 

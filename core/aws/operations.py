@@ -198,7 +198,8 @@ def _object_written(clients: Clients, params: Params) -> bool:
         if "Filename" in params:
             kept = clients.s3.head_object(Bucket=bucket, Key=key)["Metadata"].get("sha256")
             return bool(kept == params["Metadata"]["sha256"])
-        wanted: bytes = params["Body"].encode()
+        body = params["Body"]
+        wanted: bytes = body if isinstance(body, bytes) else body.encode()
         with closing(clients.s3.get_object(Bucket=bucket, Key=key)["Body"]) as stream:
             return bool(stream.read(len(wanted) + 1) == wanted)
 

@@ -23,7 +23,12 @@ def parse_uri(uri: str) -> tuple[str, str]:
 
 def get_bytes(clients: Clients, uri: str, *, max_bytes: int = MAX_BYTES) -> bytes:
     """Return an object's content. Raises InputError for the URI, TooLargeError above `max_bytes`, AwsError."""
-    bucket, key = parse_uri(uri)
+    return read_object(clients, *parse_uri(uri), max_bytes=max_bytes)
+
+
+def read_object(clients: Clients, bucket: str, key: str, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return an object's content, whatever characters its key has. Raises TooLargeError, AwsError."""
+    uri = f"s3://{bucket}/{key}"
     with clients.calling(f"read {uri}"):
         answer = clients.s3.get_object(Bucket=bucket, Key=key)
         with closing(required(answer, "Body", f"read {uri}")) as stream:

@@ -9,12 +9,12 @@ Inputs of an S3Prefix are all keys that begin with it, whether it ends in / or n
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.batch.job import DEFAULT_PAYLOAD_MB, MAX_PAYLOAD_MB, BatchSpec
 from core.endpoints.spec import processor
 from core.errors import InputError
-from core.escaping import json_text
+from core.escaping import file_name, json_text
 from core.imaging.suffixes import JPEG_SUFFIXES
 from core.strict_json import parse_json
 from core.text import listing, plural
@@ -30,10 +30,14 @@ SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object in S3. key: below the listed prefix, as its output is named; see `Inputs.outside`. size: bytes."""
+    """An object in S3. key: below the listed prefix, as its output is named; see `Inputs.outside`. size: bytes.
+
+    etag: changes with the content; empty if it is unknown.
+    """
 
     key: str
     size: int
+    etag: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,3 +211,20 @@ def read_manifest(text: bytes | str, uri: str) -> tuple[str, tuple[str, ...]]:
     if not prefix.endswith("/") and all(key.startswith("/") for key in keys):
         prefix, keys = f"{prefix}/", [key[1:] for key in keys]
     return prefix, tuple(keys)
+
+
+def mask_names(keys: Sequence[str]) -> list[str]:
+    """Return the file of each image's mask, in the same subfolders as its image: valid, and no name twice."""
+    taken: set[str] = set()
+    names = []
+    for key in keys:
+        parts = [file_name(part) for part in key.split("/") if part not in ("", ".", "..")]
+        *folders, last = parts or ["image"]
+        stem, number = last.rpartition(".")[0] or last, 1
+        name = "/".join((*folders, f"{stem}_mask.png"))
+        while name.casefold() in taken:
+            number += 1
+            name = "/".join((*folders, f"{stem}-{number}_mask.png"))
+        taken.add(name.casefold())
+        names.append(name)
+    return names

@@ -153,18 +153,26 @@ def _overlay(of: ExportResult) -> bytes:
 
 def summary(of: ExportResult) -> dict[str, Any]:
     """Return the content of STEM.json, which the command line prints for each image. Only JSON types, no NaN."""
-    inference, segmentation = of.inference, of.inference.segmentation
+    photo = of.photo
+    return summary_row(photo.name, (photo.width, photo.height), photo.notes, of.inference, of.areas)
+
+
+def summary_row(
+    name: str, size: tuple[int, int], notes: Sequence[str], inference: Inference, areas: Sequence[ClassArea]
+) -> dict[str, Any]:
+    """Return the summary of an image that is no longer in memory. size: its (width, height)."""
+    segmentation = inference.segmentation
     return {
-        "image": of.photo.name,
-        "photo": {"width": of.photo.width, "height": of.photo.height},
-        "notes": list(of.photo.notes),
+        "image": name,
+        "photo": {"width": size[0], "height": size[1]},
+        "notes": list(notes),
         "model_saw": {"width": inference.image.width, "height": inference.image.height},
         "endpoint": inference.endpoint,
         "accept": inference.accept,
         "content_type": inference.answer.content_type,
         "mean_confidence": mean_confidence(segmentation),
         "areas_counted_on": "the mask, at the image's original size; mean_confidence: at the model's input size",
-        "classes": [_class_row(area) for area in of.areas],
+        "classes": [_class_row(area) for area in areas],
         "class_names": list(segmentation.classes.names),
         "seconds": {"endpoint": inference.endpoint_seconds, "decode": inference.decode_seconds},
         "problems": list(segmentation.problems),

@@ -24,6 +24,13 @@ def put_object(uri: str, more: Mapping[str, Any], what: str) -> ApiCall:
     return ApiCall("s3", "PutObject", params, what)
 
 
+def put_mask(bucket: str, key: str, body: bytes, *, overwrite: bool) -> ApiCall:
+    """Write a mask, never over an existing object unless `overwrite` is set."""
+    params: dict[str, Any] = {"Bucket": bucket, "Key": key, "Body": body, "ContentType": "image/png"}
+    params |= {} if overwrite else {"IfNoneMatch": "*"}
+    return ApiCall("s3", "PutObject", params, f"Write the mask s3://{bucket}/{key}.")
+
+
 def new_model(spec: EndpointSpec) -> tuple[ApiCall, ...]:
     """Create the model; no step if the spec names an existing model."""
     if spec.model:

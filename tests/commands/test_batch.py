@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
-from commands.batch_state import mask_names
+from core.batch.objects import mask_names
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files
 from tests.support.batches import BROKEN, BUCKET, NUMBERS, ROLE, Store, ended, jpeg
