@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,12 @@ def methods(body: bytes) -> dict[str, Method]:
 
 
 def tutorial_method(body: bytes) -> Method | None:
+    """Return the decoding of one response as in AWS's notebook, or None without MXNet: see `tutorial_decoder`."""
+    decoder = tutorial_decoder()
+    return None if decoder is None else partial(decoder, body)
+
+
+def tutorial_decoder() -> Callable[[bytes], NDArray[np.int64]] | None:
     """Return the decoding of AWS's notebook, or None where MXNet or protobuf cannot be imported."""
     try:
         # MXNet 1.9 uses a name that numpy 1.24 removed.
@@ -109,7 +116,7 @@ def tutorial_method(body: bytes) -> Method | None:
         print(f"The tutorial's method is skipped: {error}", file=sys.stderr)
         return None
 
-    def run() -> NDArray[np.int64]:
+    def run(body: bytes) -> NDArray[np.int64]:
         with tempfile.TemporaryDirectory() as folder:
             name = str(Path(folder) / "results.rec")
             Path(name).write_bytes(body)

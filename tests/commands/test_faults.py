@@ -49,6 +49,8 @@ class Row:
 
 ROWS = (
     Row("segment {image} --out {out}"),
+    Row("segment s3://data/in/ --endpoint this-one --out {out}"),
+    Row("segment s3://data/in/ --endpoint this-one --out s3://data/out/"),
     Row("evaluate --images {voc}/JPEGImages --masks {voc}/SegmentationClass --out {out}"),
     Row("endpoints list"),
     Row("endpoints show this-one"),
