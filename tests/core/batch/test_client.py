@@ -1,0 +1,183 @@
+"""The client-side batch, with images, masks and an endpoint in memory."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.batch.client import BatchImage, BatchOutcome, ClientBatch, ImageTask, LocalMasks, segment_all
+from core.errors import CredentialsError, InputError, ModelError, NotFoundError
+from core.imaging.classes import Classes
+from core.inference.gate import CallGate
+from core.inference.invoke import EndpointResponse
+from core.render.masks import mask_png
+from core.wire.decode import PNG, decode
+
+BATCH = ClientBatch(
+    "aerial",
+    "123456789012/eu-west-1",
+    Classes(("land", "sea"), ((0, 0, 0), (1, 1, 1))),
+    "mask",
+    "model",
+    None,
+    3,
+)
+
+
+def encoded(array: np.ndarray, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(array.astype(np.uint8)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+IMAGE = encoded(np.zeros((6, 8, 3)), "JPEG")
+ANSWER = np.arange(48).reshape(6, 8) % 2
+
+
+@dataclass
+class MemoryMasks:
+    """Masks in memory."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    on_write: Callable[[], None] = lambda: None
+
+    def place(self, name: str) -> str:
+        return f"memory:{name}"
+
+    def exists(self, name: str) -> bool:
+        return name in self.files
+
+    def read(self, name: str) -> bytes:
+        return self.files[name]
+
+    def write(self, name: str, body: bytes, *, replace: bool) -> None:
+        assert replace or name not in self.files
+        self.files[name] = body
+        self.on_write()
+
+
+def images(count: int) -> list[BatchImage]:
+    return [BatchImage(f"{n:02}.jpg", f"s3://b/in/{n:02}.jpg", "e", f"{n:02}_mask.png") for n in range(count)]
+
+
+def answer(body: bytes, content_type: str, accept: str) -> EndpointResponse:
+    return EndpointResponse(encoded(ANSWER, "PNG"), PNG, 0.01)
+
+
+def run(
+    count: int,
+    masks: MemoryMasks,
+    *,
+    batch: ClientBatch = BATCH,
+    read: Callable[[BatchImage], bytes] = lambda _: IMAGE,
+    invoke: Callable[[bytes, str, str], EndpointResponse] = answer,
+) -> BatchOutcome:
+    outcome = BatchOutcome()
+    task = ImageTask(batch, read, masks, invoke, CallGate(batch.concurrency))
+    segment_all(images(count), task, outcome, lambda: None)
+    return outcome
+
+
+def test_no_more_images_are_in_memory_than_segmented_at_once() -> None:
+    """Of 40 images, with 3 at once, at most 3 have been read whose mask is not yet written."""
+    lock, held, peak = threading.Lock(), [0], [0]
+
+    def read(image: BatchImage) -> bytes:
+        with lock:
+            held[0] += 1
+            peak[0] = max(peak[0], held[0])
+        return IMAGE
+
+    def wrote() -> None:
+        with lock:
+            held[0] -= 1
+
+    outcome = run(40, MemoryMasks(on_write=wrote), read=read)
+    assert (len(outcome.done), held[0]) == (40, 0)
+    assert 1 <= peak[0] <= 3
+
+
+def test_a_mask_holds_the_ids_of_the_response_and_its_summary() -> None:
+    """A mask has exactly the ids of a response of the image's size; resuming finds its summary without a call."""
+    masks = MemoryMasks()
+    (row,) = run(1, masks).done
+    assert np.array_equal(decode(masks.files["00_mask.png"], PNG).labels, ANSWER)
+    assert [(each["name"], each["pixels"]) for each in row["classes"]] == [("land", 24), ("sea", 24)]
+
+    def never(body: bytes, content_type: str, accept: str) -> EndpointResponse:
+        raise AssertionError("the endpoint was invoked")
+
+    resumed = run(1, masks, batch=replace(BATCH, resume=True), invoke=never)
+    assert resumed.skipped == [row]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "class", "size"])
+def test_a_damaged_mask_is_made_again(damage: str) -> None:
+    """A mask that is truncated, has a class that the model does not have, or another size, is made again."""
+    masks = MemoryMasks()
+    run(1, masks)
+    whole = masks.files["00_mask.png"]
+    with Image.open(io.BytesIO(whole)) as image:
+        image.load()
+        text = image.info["segdeck"]
+    if damage == "truncated":
+        masks.files["00_mask.png"] = whole[:-20]
+    else:
+        labels = np.full((6, 8) if damage == "class" else (3, 4), 2 if damage == "class" else 1, np.uint8)
+        colors = np.zeros((256, 3), np.uint8)
+        masks.files["00_mask.png"] = mask_png(labels, colors, text={"segdeck": text})
+    outcome = run(1, masks, batch=replace(BATCH, resume=True))
+    assert "was not valid, and was made again" in outcome.done[0]["notes"][0]
+    assert np.array_equal(decode(masks.files["00_mask.png"], PNG).labels, ANSWER)
+
+
+def test_bad_images_never_stop_the_batch_and_faults_of_aws_do() -> None:
+    """20 images that the model rejects stop nothing; 10 consecutive failures of AWS stop the batch."""
+
+    def rejected(body: bytes, content_type: str, accept: str) -> EndpointResponse:
+        raise ModelError("It failed.", status=500)
+
+    def expired(body: bytes, content_type: str, accept: str) -> EndpointResponse:
+        raise CredentialsError("Expired.")
+
+    bad = run(20, MemoryMasks(), invoke=rejected)
+    assert (len(bad.failed), bad.not_attempted, bad.fault) == (20, 0, None)
+    stopped = run(200, MemoryMasks(), invoke=expired)
+    assert isinstance(stopped.fault, CredentialsError)
+    assert len(stopped.failed) + stopped.not_attempted == 200
+    assert stopped.not_attempted > 150
+
+
+def test_an_image_that_was_deleted_meanwhile_is_named() -> None:
+    """An object that no longer exists fails alone, however many there are."""
+
+    def missing(image: BatchImage) -> bytes:
+        raise NotFoundError("No such key.")
+
+    outcome = run(20, MemoryMasks(), read=missing)
+    assert (len(outcome.failed), outcome.fault) == (20, None)
+    assert str(outcome.failed[0][1]) == "s3://b/in/00.jpg was deleted while the batch ran."
+
+
+def test_an_unwritable_place_is_found_before_the_invocation(tmp_path: Path) -> None:
+    """A mask whose name the file system cannot hold is an error, and its image is not sent."""
+    masks = LocalMasks(tmp_path)
+    with pytest.raises(InputError, match="cannot be written"):
+        masks.exists(f"{'x' * 300}_mask.png")
+
+
+def test_partial_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    """Partial files are removed from all subfolders, and no other file is."""
+    root = tmp_path
+    (root / "sub").mkdir()
+    for name in ("sub/.0123456789abcdef.part", ".0123456789abcdef.part", "sub/.mine.part", "sub/a_mask.png"):
+        (root / name).write_bytes(b"x")
+    assert LocalMasks(root).remove_partial_files() == 2
+    assert sorted(path.name for path in root.rglob("*") if path.is_file()) == [".mine.part", "a_mask.png"]
