@@ -20,6 +20,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
+from core.aws.client_batch import s3_masks
+from core.aws.connection import Clients, Connection
+from core.aws.runtime import MAX_REQUEST
+from core.errors import InputError
 from core.wire.decode import PNG, decode
 from sandbox.http.faults import Faults
 from sandbox.server import Sandbox
@@ -279,3 +283,43 @@ def test_the_mask_is_the_endpoints_pixel_for_pixel(store: Store, run: Run, tmp_p
     assert run(source, "--out", tmp_path).exit_code == 0
     with Image.open(io.BytesIO(mask())) as wanted, Image.open(tmp_path / "a_mask.png") as made:
         assert np.array_equal(np.asarray(wanted), np.asarray(made))
+
+
+def test_a_lost_response_of_s3_loses_no_mask(store: Store, run: Run, faults: Faults) -> None:
+    """If S3's response to a mask is lost, Segdeck checks that it was written; the image is not sent again."""
+    source, out = put_images(store, 1)
+    faults.add("lost_reply", service="s3", operation="PUT .*_mask.png", times=1)
+    count = invocations(faults)
+    done = run(source, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert "lost_reply" in [kind for kind, _ in faults.hits]
+    assert count() == 1
+    assert len(labels(stored(store, f"{out}00_mask.png"))) == SIZE[1]
+
+
+def test_an_object_that_appears_meanwhile_is_kept(store: Store, sandbox_server: Sandbox) -> None:
+    """A mask never replaces an object that another program wrote after the listing."""
+    _, out = store.images()
+    address = sandbox_server.address
+    connection = Connection(address.region, address.url, None, address.access_key, address.secret_key)
+    masks = s3_masks(Clients(connection), out)
+    store.put(f"{out.removeprefix(f's3://{BUCKET}/')}a_mask.png", b"another")
+    assert not masks.exists("a_mask.png")
+    with pytest.raises(InputError, match="already exists"):
+        masks.write("a_mask.png", mask(), replace=False)
+    assert stored(store, f"{out}a_mask.png") == b"another"
+
+
+def test_an_image_above_the_request_limit_is_compressed(store: Store, run: Run, tmp_path: Path) -> None:
+    """An image whose JPEG exceeds AWS's 6 MiB is compressed for the endpoint; its mask has the image's size."""
+    source, _ = store.images()
+    buffer = io.BytesIO()
+    Image.effect_noise((2600, 2600), 100).convert("RGB").save(buffer, "JPEG", quality=100, subsampling=0)
+    assert len(buffer.getvalue()) > MAX_REQUEST
+    store.put(f"{source.removeprefix(f's3://{BUCKET}/')}a.jpg", buffer.getvalue())
+    done = run(source, "--out", tmp_path, "--json")
+    assert done.exit_code == 0, done.stderr
+    (row,) = json.loads(done.stdout)["images"]
+    assert row["photo"] == {"width": 2600, "height": 2600}
+    with Image.open(tmp_path / "a_mask.png") as image:
+        assert image.size == (2600, 2600)
