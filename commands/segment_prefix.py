@@ -139,7 +139,9 @@ def _say_summary(outcome: BatchOutcome, task: ImageTask, options: PrefixOptions,
         f"{done:,} of {total:,} images segmented in {seconds:.1f} s{speed}, {failed:,} failed. Masks: {options.out}"
     )
     if outcome.fault is not None:
-        say(f"Stopped, because the same kind of error would meet the other images: {outcome.fault}")
+        from core.batch.client import MAX_FAILURES
+
+        say(f"Stopped after {MAX_FAILURES} consecutive failures of AWS. {outcome.fault}")
     if outcome.not_attempted:
         say(
             f"{'Stopped. ' if outcome.stopped else ''}{plural(outcome.not_attempted, 'image')} not attempted. "

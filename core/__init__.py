@@ -3,7 +3,7 @@
 access         Check the setup of an account: permissions, execution role, bucket, quotas.
 artifacts      Inspect a `model.tar.gz` without unpacking it.
 aws            Read from AWS and carry out plans: the only package that makes calls.
-batch          Describe transform jobs: inputs, progress, results. Segment the images of an S3 prefix with an endpoint.
+batch          Describe transform jobs: inputs, progress, results. Segment S3 prefixes with an endpoint.
 cost           Price training jobs, transform jobs and endpoints.
 datasets       Read, check, fix and upload datasets.
 endpoints      Describe endpoints: specs, health, traffic, diagnosis.

@@ -10,6 +10,7 @@ here uses the network.
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -108,7 +109,7 @@ class MaskFolder(Protocol):
         """Return the path or URI of a mask."""
 
     def exists(self, name: str) -> bool:
-        """Return whether there is a file of that name. Raises InputError if it can be known not to be writable."""
+        """Return whether there is a file of that name. Raises InputError if it cannot be."""
 
     def read(self, name: str) -> bytes:
         """Return the content of an existing file. Raises InputError, AwsError."""
@@ -331,6 +332,7 @@ def segment_all(
         except StoppedError:
             return None
         except Exception as error:  # noqa: BLE001 - one image never stops the rest; all failures are reported
+            _release(error)
             outcome.failed.append((printable(image.uri), error))
             on_image()
             return error
@@ -359,6 +361,13 @@ def segment_all(
             for future in waiting:
                 future.cancel()
     outcome.finish(len(images))
+
+
+def _release(error: BaseException | None) -> None:
+    """Drop the local variables that an error's traceback holds, such as the image: many errors may be kept."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _concerns_all(error: Exception | None) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import threading
+import traceback
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +16,7 @@ import pytest
 from PIL import Image
 
 from core.batch.client import BatchImage, BatchOutcome, ClientBatch, ImageTask, LocalMasks, segment_all
-from core.errors import CredentialsError, InputError, ModelError, NotFoundError
+from core.errors import CredentialsError, ImageError, InputError, ModelError, NotFoundError
 from core.imaging.classes import Classes
 from core.inference.gate import CallGate
 from core.inference.invoke import EndpointResponse
@@ -153,6 +156,25 @@ def test_bad_images_never_stop_the_batch_and_faults_of_aws_do() -> None:
     assert isinstance(stopped.fault, CredentialsError)
     assert len(stopped.failed) + stopped.not_attempted == 200
     assert stopped.not_attempted > 150
+
+
+def test_failed_images_do_not_stay_in_memory() -> None:
+    """The errors of failed images are kept for the report, what their calls held in memory is not."""
+    references = []
+
+    class Content:
+        """The content of an image."""
+
+    def read(image: BatchImage) -> bytes:
+        content = Content()
+        references.append(weakref.ref(content))
+        raise ImageError(f"{image.key} is damaged.")
+
+    outcome = run(5, MemoryMasks(), read=read)
+    gc.collect()
+    assert len(outcome.failed) == 5
+    assert "read" in "".join(traceback.format_exception(outcome.failed[0][1])), "--debug shows the traceback"
+    assert [reference() for reference in references] == [None] * 5
 
 
 def test_an_image_that_was_deleted_meanwhile_is_named() -> None:
