@@ -141,7 +141,7 @@ def list_objects(clients: Clients, uri: str, *, most: int = MAX_OBJECTS) -> List
     """
     objects: list[StoredObject] = []
     until = time.monotonic() + MAX_SECONDS
-    bucket, prefix = _split(uri)
+    bucket, prefix = split_uri(uri)
     below = prefix if not prefix or prefix.endswith("/") else prefix[: prefix.rfind("/") + 1]
     for row in _rows(clients, bucket, prefix):
         if len(objects) >= most or time.monotonic() > until:
@@ -184,11 +184,11 @@ def job_inputs(clients: Clients, job: TransformJob) -> tuple[str, Inputs, bool]:
 
 def split_prefix(uri: str) -> tuple[str, str]:
     """Return bucket and prefix of outputs; the prefix ends in one / or is empty. Raises InputError."""
-    bucket, prefix = _split(uri)
+    bucket, prefix = split_uri(uri)
     return bucket, f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
 
 
-def _split(uri: str) -> tuple[str, str]:
+def split_uri(uri: str) -> tuple[str, str]:
     """Return bucket and prefix of an S3 URI, with every slash: each belongs to the key. Raises InputError."""
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket:
@@ -255,7 +255,7 @@ def rejected_images(
 
     prefix: of the images. outside: see `core.batch.objects.Inputs`.
     """
-    return failures(data_log(clients, job.name), *_split(prefix), outside)
+    return failures(data_log(clients, job.name), *split_uri(prefix), outside)
 
 
 def endpoint_model(clients: Clients, endpoint: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from core.aws.batch import MAX_OBJECTS, list_objects, split_prefix
+from core.aws.batch import MAX_OBJECTS, list_objects, split_prefix, split_uri
 from core.aws.connection import Clients
 from core.aws.execute import execute
 from core.aws.storage import read_object
 from core.batch.client import BatchImage
-from core.batch.objects import StoredObject, mask_names
+from core.batch.objects import StoredObject, folder_uri, mask_names
 from core.errors import AwsError, InputError, TakenError
 from core.imaging.suffixes import IMAGE_SUFFIXES
 from core.inference.batch import RESULT_SUFFIXES
@@ -28,7 +28,8 @@ def find_images(clients: Clients, uri: str) -> tuple[tuple[BatchImage, ...], tup
 
     Raises InputError if there are none, or more than can be listed; AwsError.
     """
-    bucket, prefix = split_prefix(uri)
+    uri = folder_uri(uri)
+    bucket, prefix = split_uri(uri)
     objects = [each for each in _all_objects(clients, uri) if not each.key.endswith("/")]
     images = [each for each in objects if _is_image(each.key)]
     others = tuple(each.key for each in objects if not _is_image(each.key))
@@ -46,7 +47,7 @@ def find_images(clients: Clients, uri: str) -> tuple[tuple[BatchImage, ...], tup
 
 def image_reader(clients: Clients, uri: str) -> Callable[[BatchImage], bytes]:
     """Return a function that reads an image below the prefix. It raises TooLargeError, AwsError."""
-    bucket, prefix = split_prefix(uri)
+    bucket, prefix = split_uri(folder_uri(uri))
     return lambda image: read_object(clients, bucket, f"{prefix}{image.key}", max_bytes=MAX_IMAGE)
 
 
@@ -90,7 +91,7 @@ class S3Masks:
 def s3_masks(clients: Clients, uri: str) -> S3Masks:
     """List what is below an S3 prefix, to write masks there. Raises InputError, AwsError."""
     bucket, prefix = split_prefix(uri)
-    keys = frozenset(each.key for each in _all_objects(clients, uri))
+    keys = frozenset(each.key for each in _all_objects(clients, f"s3://{bucket}/{prefix}"))
     return S3Masks(clients, bucket, prefix, keys)
 
 

@@ -323,3 +323,16 @@ def test_an_image_above_the_request_limit_is_compressed(store: Store, run: Run, 
     assert row["photo"] == {"width": 2600, "height": 2600}
     with Image.open(tmp_path / "a_mask.png") as image:
         assert image.size == (2600, 2600)
+
+
+def test_a_prefix_is_a_folder_with_every_slash_that_it_has(store: Store, run: Run, tmp_path: Path) -> None:
+    """A prefix without a slash at its end is the folder of that name, and a double slash is part of the keys."""
+    base = store.images()[0].removesuffix("in/")
+    folder = base.removeprefix(f"s3://{BUCKET}/")
+    for key in ("in/a.jpg", "in2/b.jpg", "in//c.jpg"):
+        store.put(folder + key, jpeg((5, 4)))
+    for prefix, masks in (("in2", ["b_mask.png"]), ("in//", ["c_mask.png"])):
+        out = tmp_path / f"{len(prefix)}"
+        done = run(f"{base}{prefix}", "--out", out)
+        assert done.exit_code == 0, done.output
+        assert sorted(path.name for path in out.iterdir()) == masks
