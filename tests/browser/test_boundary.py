@@ -35,7 +35,6 @@ PAGES = (
 HARMLESS = (
     r"_stcore/(health|host-config)",  # Streamlit tries a deep link's own folder before the root
     r"WARN .*(Infinite extent|Scale bindings)",  # Vega, about a chart without data
-    r"WARN Conflicting scale property .domain.",  # Vega, about one domain in two notations: a line and its points
     r"'?wasm-eval'?|WebAssembly",  # an optional fast path of Streamlit's protobuf bundle
 )
 FONT_LOADED = """async () => {

@@ -99,6 +99,14 @@ def test_traffic_over_a_window(open_endpoint):
     assert "No failed calls." in texts(app)
 
 
+def test_the_time_axis_of_a_chart_is_written_in_one_notation(open_endpoint):
+    """The axis spans the time window by its ends: Vega-Lite converts a `domain` for x, but not for x2, and warns."""
+    for chart in open_endpoint("roads", window="7 d").get("vega_lite_chart"):
+        scale = json.loads(chart.proto.spec)["encoding"]["x"]["scale"]
+        assert "domain" not in scale
+        assert scale["domainMax"] - scale["domainMin"] == 7 * 86_400_000
+
+
 def test_no_figures(open_endpoint):
     """Without metrics in the time window, the page says so, and draws no empty chart."""
     app = open_endpoint("three-ways")

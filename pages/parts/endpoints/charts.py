@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import altair as alt
@@ -60,7 +60,7 @@ def show(connection: Connection, endpoint: Endpoint, seen: Snapshot[Any]) -> Non
         "x:T",
         title=None,
         axis=alt.Axis(format="%H:%M" if every < DAILY_FROM else "%b %-d", labelOverlap=True, tickCount=7),
-        scale=alt.Scale(domain=[at.isoformat() for at in (series.at - WINDOWS[window][0], series.at)]),
+        scale=_time_scale(series.at - WINDOWS[window][0], series.at),
     )
     with st.grid(2, min_column_width=320, gap="small"):
         _bars(_frame(by_name, CALLS), f"Calls {_step(every)}", axis, every, none="No calls.")
@@ -70,6 +70,11 @@ def show(connection: Connection, endpoint: Endpoint, seen: Snapshot[Any]) -> Non
     st.caption(
         "CloudWatch metrics of all variants. CPU is summed over cores and GPU over GPUs, so both can exceed 100%."
     )
+
+
+def _time_scale(start: datetime, end: datetime) -> alt.Scale:
+    """Return the scale of a time axis. Not with `domain`: for bars with an end, Vega-Lite reads that in two ways."""
+    return alt.Scale(domainMin=1000 * start.timestamp(), domainMax=1000 * end.timestamp())
 
 
 def _step(every: timedelta) -> str:
