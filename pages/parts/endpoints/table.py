@@ -78,7 +78,7 @@ def offer_deletion(connection: Connection, rows: Sequence[FleetRow]) -> None:
         names = [row.endpoint.name for row in going]
         what = f"Delete {len(names)} endpoints" if len(names) > 1 else f"Delete {messages.plain(names[0])}"
         pressed = buttons.button(
-            what, key="delete-chosen", acts_on=tuple(names), type="primary", icon=":material/delete:"
+            what, key="delete-chosen", acts_on=frozenset(names), type="primary", icon=":material/delete:"
         )
         rest = (
             f" Only the first {deletion.MOST} of {len(chosen)} selected endpoints are deleted at once."
