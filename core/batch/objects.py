@@ -106,7 +106,7 @@ def sort_inputs(objects: Iterable[StoredObject], outside: frozenset[str] = froze
     """Split a listing into images to send and objects to skip; folder markers are neither. outside: see `Inputs`."""
     images, skipped = [], []
     for each in objects:
-        if each.key.endswith("/"):
+        if not each.key or each.key.endswith("/"):
             continue
         if why := _reason_to_skip(each):
             skipped.append(Skipped(each.key, why))

@@ -33,7 +33,7 @@ def stored(*keys: str, size: int = 1000) -> list[StoredObject]:
 def test_only_jpeg_files_are_sent() -> None:
     """JPEG files with any of their endings are sent; folder markers are nothing; the rest has a reason."""
     inputs = sort_inputs(
-        [*stored("a.jpg", "b/c.JPEG", "d.jfif", "b/", "e.png", "a.jpg.out"), StoredObject("z.jpg", 0)]
+        [*stored("a.jpg", "b/c.JPEG", "d.jfif", "b/", "", "e.png", "a.jpg.out"), StoredObject("z.jpg", 0)]
     )
     assert [image.key for image in inputs.images] == ["a.jpg", "b/c.JPEG", "d.jfif"]
     assert {each.key: each.why for each in inputs.skipped} == {
