@@ -16,7 +16,7 @@ from core.runs.store import RunStore
 from pages.parts import backend, endpoint_picker, formatting, last_used, links, messages, run_store
 from pages.parts.endpoint_picker import EndpointChoice
 from pages.parts.run_store import RUN
-from pages.parts.segment import files, progress, recording, restore, results, slots, uploads
+from pages.parts.segment import files, many_images, progress, recording, restore, results, slots, uploads
 from pages.parts.segment.cache import ResponseSource
 from pages.parts.segment.images import InputImage
 from pages.parts.segment.recording import RunRecord
@@ -62,6 +62,8 @@ def main() -> None:
     images = [by_id[key] for key in dict.fromkeys(image.id for image in images)]
     slots.show_newest([image.id for image in images])
     if not images:
+        with below:
+            many_images.offer(connection, choice.endpoint)
         queue().keep_only([])  # what still waits must not be sent
         RUN.set("")
         restore.forget()

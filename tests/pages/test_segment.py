@@ -49,6 +49,18 @@ def test_class_names_before_the_first_image(open_page, coast, jpeg, run_until, r
     assert "Classes: sea" not in read_texts(app)
 
 
+def test_many_images_through_the_endpoint_or_as_a_job(open_page, coast, jpeg, run_until, read_texts):
+    """Before the first image the page offers both ways for a folder or S3 prefix, each with its price per hour."""
+    app = open_page(endpoint=coast)
+    (box,) = [each for each in app.expander if each.label == "Segment a folder or S3 prefix"]
+    assert box.code[0].value.startswith(f"segdeck segment s3://BUCKET/IMAGES/ --endpoint {coast} --out ")
+    assert sum("per hour: \\$" in each.value for each in box.caption) == 2
+    (link,) = box.get("page_link")
+    assert f"endpoint={coast}" in link.proto.query_string
+    run_until(drop(app, ("bay.jpg", jpeg())), has_areas)
+    assert "Segment a folder or S3 prefix" not in [each.label for each in app.expander]
+
+
 def test_a_link_of_an_earlier_version(open_page, coast, jpeg, run_until, read_texts):
     """A link with the earlier name of the original input size still sends images at their original size."""
     app = drop(open_page(endpoint=coast, size="Own size"), ("large.jpg", jpeg(1000, 800)))
