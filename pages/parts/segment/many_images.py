@@ -25,9 +25,10 @@ def offer(connection: Connection, endpoint: EndpointInfo) -> None:
         with through:
             st.markdown("**Through this endpoint**")
             hourly = hosting_price(endpoint.variants, prices).per_hour if endpoint.variants else None
+            idle = ", also while it is idle: images add nothing to it" if hourly else ""
             st.caption(
                 f"From a terminal: several images at once, and resumable. {_price(hourly, sandbox=sandbox)} for "
-                f"{messages.plain(endpoint.name)}, also while it is idle: images add nothing to it."
+                f"{messages.plain(endpoint.name)}{idle}."
             )
             st.code(command(endpoint.name), language=None, wrap_lines=True)
         with batch:
