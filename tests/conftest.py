@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(BROWSER_SECONDS))
         if _uses_sandbox(item):
             item.add_marker("sandbox")
-        if "mxnet_frame" in getattr(item, "fixturenames", ()):
+        if "mxnet_writes" in getattr(item, "fixturenames", ()):
             item.add_marker("mxnet")
         if item.get_closest_marker("mxnet") and not MXNET:
             item.add_marker(pytest.mark.skip(reason="MXNet has no wheel for this platform"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,23 +15,27 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from PIL import Image
 
+ROOT = Path(__file__).parents[3]
 MAGIC = struct.pack("<I", 0xCED7230A)
 
 # Run in a separate process: MXNet 1.9 needs a name that numpy removed, and starts threads when imported.
 MXNET_WRITER = """
-import pathlib, sys
-import numpy
-numpy.bool = numpy.bool_
+import json, pathlib, sys
+from sandbox.algorithm.mxnet_import import AlgorithmError, load_mxnet
 try:
-    import mxnet
-except (ImportError, OSError) as error:
-    print(error, file=sys.stderr)
-    sys.exit(77)
-folder = pathlib.Path(sys.argv[1])
-for payload in sorted(folder.glob("*.payload")):
-    writer = mxnet.recordio.MXRecordIO(str(payload.with_suffix(".rec")), "w")
-    writer.write(payload.read_bytes())
-    writer.close()
+    mxnet = load_mxnet()
+except AlgorithmError as error:
+    sys.exit(f"MXNet cannot be imported here: {error}")
+for line in sys.stdin:
+    folder = pathlib.Path(line.strip())
+    for payload in sorted(folder.glob("*.payload")):
+        writer = mxnet.recordio.MXRecordIO(str(payload.with_suffix(".rec")), "w")
+        writer.write(payload.read_bytes())
+        writer.close()
+    for wanted in folder.glob("*.json"):
+        arrays = {name: mxnet.nd.zeros(shape, dtype=dtype) for name, dtype, shape in json.loads(wanted.read_text())}
+        mxnet.nd.save(str(wanted.with_suffix(".params")), arrays)
+    print("written", flush=True)
 """
 
 
@@ -157,20 +163,48 @@ def record_class():
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("aialgs.data.Record"))
 
 
-@pytest.fixture(scope="session")
-def mxnet_frame(tmp_path_factory):
+@pytest.fixture(scope="module")
+def mxnet_writes():
+    """Return a function: folder -> None, which writes the files for its *.payload and *.json in one MXNet process."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", MXNET_WRITER], cwd=ROOT, stdin=pipe, stdout=pipe, text=True
+    ) as process:
+
+        def write(folder):
+            process.stdin.write(f"{folder}\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            while line and line != "written\n":  # what MXNet prints
+                line = process.stdout.readline()
+            assert line, f"MXNet's writer ended with exit code {process.wait()}"
+
+        yield write
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def mxnet_frame(mxnet_writes, tmp_path_factory):
     """Return a function: payloads -> the records of MXNet's own RecordIO writer."""
 
     def write(payloads):
         folder = tmp_path_factory.mktemp("recordio")
         for number, payload in enumerate(payloads):
             (folder / f"{number:04}.payload").write_bytes(payload)
-        done = subprocess.run(
-            [sys.executable, "-c", MXNET_WRITER, folder], capture_output=True, text=True, check=False
-        )
-        if done.returncode == 77:
-            pytest.skip(f"MXNet cannot be imported here: {done.stderr.strip()}")
-        assert done.returncode == 0, done.stderr
+        mxnet_writes(folder)
         return [path.read_bytes() for path in sorted(folder.glob("*.rec"))]
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def mxnet_params(mxnet_writes, tmp_path_factory):
+    """Return a function: arrays as (name, dtype, shape) -> the file in which MXNet itself saves them."""
+
+    def write(arrays):
+        folder = tmp_path_factory.mktemp("params")
+        (folder / "a.json").write_text(json.dumps(arrays))
+        mxnet_writes(folder)
+        return (folder / "a.params").read_bytes()
 
     return write

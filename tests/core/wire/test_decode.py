@@ -163,31 +163,6 @@ def test_shape_of_the_tensor_itself(wire, record_class):
     assert decode(record.SerializeToString(), PROTOBUF).labels.shape == (2, 5)
 
 
-def test_mxnet_wrote_it(wire, mxnet_frame):
-    """What MXNet's writer makes of a response is decoded, also if it must split the record among the floats."""
-    planes = wire.softmax(4, 6, 5)
-    magic = np.frombuffer(wire.MAGIC, np.float32)[0]
-    with_magic = planes.copy()
-    with_magic.ravel()[[0, 17, 18, 119]] = magic
-    # One of four offsets puts the floats, and the magic number, at a multiple of 4, where MXNet splits.
-    shifted = [wire.field(3, b"u" * number) + wire.bare(with_magic) for number in range(4)]
-    bodies = mxnet_frame([wire.bare(planes), *shifted])
-    assert np.array_equal(decode(bodies[0], RECORDIO).labels, planes.argmax(0))
-    assert sorted(body.count(wire.MAGIC) for body in bodies[1:]) == [5, 5, 5, 5]
-    split = [body for body in bodies[1:] if int.from_bytes(body[4:8], "little") >> 29]
-    assert len(split) == 1
-    for body in bodies[1:]:
-        got = decode(body, RECORDIO)
-        assert np.array_equal(got.probabilities, with_magic)
-        assert np.array_equal(got.labels, with_magic.argmax(0))
-        assert got.problems[0].startswith("4 values of 120 are outside")
-    for end in range(len(split[0])):
-        with pytest.raises(DecodeError):
-            decode(split[0][:end], RECORDIO)
-    with pytest.raises(DecodeError, match="several"):
-        decode(split[0] + split[0], RECORDIO)
-
-
 @pytest.mark.parametrize(
     ("shape", "said"),
     [

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-import subprocess
-import sys
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,7 +14,6 @@ from core.errors import DecodeError
 from core.wire.ndarrays import read_shapes
 from tests.support.artifacts import parameters
 
-ROOT = Path(__file__).parents[3]
 SHAPES = {"conv1.0.weight": (2, 3, 1, 1), "head.block.4.bias": (5,), "empty": (0, 4)}
 FILE = parameters(SHAPES)
 
@@ -84,20 +80,3 @@ def test_any_damage_is_an_error_of_ours_or_harmless(data: st.DataObject) -> None
         damaged[data.draw(st.integers(0, len(FILE) - 1))] = data.draw(st.integers(0, 255))
     with suppress(DecodeError):
         read(bytes(damaged))
-
-
-@pytest.mark.mxnet
-def test_what_mxnet_itself_writes_is_read(tmp_path: Path) -> None:
-    """Arrays of any dtype and shape are read as MXNet's own writer saves them."""
-    dtypes = ("float32", "float64", "float16", "uint8", "int8", "int32", "int64")
-    expected = {f"layer.{name}": (2, len(name), 3) for name in dtypes}
-    program = (
-        "import sys\n"
-        "from sandbox.algorithm.mxnet_import import load_mxnet\n"
-        "mx = load_mxnet()\n"
-        "arrays = {f'layer.{n}': mx.nd.zeros((2, len(n), 3), dtype=n) for n in sys.argv[2:]}\n"
-        "mx.nd.save(sys.argv[1], arrays)\n"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path / "a.params"), *dtypes]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
-    assert read((tmp_path / "a.params").read_bytes()) == expected

@@ -13,18 +13,6 @@ def payload(body):
     return bytes(recordio.record(ByteSource.of_response(body)).data)
 
 
-def test_mxnet_wrote_it(wire, mxnet_frame):
-    """What MXNet writes is read, at every length of padding and wherever MXNet splits."""
-    magic = wire.MAGIC
-    payloads = [
-        b"", b"a", b"ab", b"abc", b"abcd", b"abcde", b"x" + magic, magic, magic + magic, b"four" + magic + b"tail",
-        b"four" + magic, magic + b"three", magic * 5 + b"z", b"abc" + magic + b"q" + b"abcd" + magic,
-    ]  # fmt: skip
-    written = mxnet_frame(payloads)
-    assert [payload(body) for body in written] == payloads
-    assert sum(recordio._part(ByteSource.of_response(body), 0).flag == 1 for body in written) >= 6
-
-
 def test_whole_record_is_not_copied(wire):
     """A record in one part is a read-only view of the response."""
     body = wire.frame(b"payload")
