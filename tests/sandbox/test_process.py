@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,9 +31,9 @@ Start = Callable[..., subprocess.Popen[str]]
 Eventually = Callable[..., Any]
 
 
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """start(data_dir, *options) -> a sandbox process with stub containers; ended after the test."""
+@contextmanager
+def _starting() -> Iterator[Start]:
+    """Give a function that starts sandbox processes with stub containers, and end them afterwards."""
     processes: list[subprocess.Popen[str]] = []
 
     def run(data_dir: Path, *options: str, command: Sequence[str] = STUBBED) -> subprocess.Popen[str]:
@@ -56,6 +57,13 @@ def start() -> Iterator[Start]:
 
 
 @pytest.fixture
+def start() -> Iterator[Start]:
+    """start(data_dir, *options) -> a sandbox process with stub containers; ended after the test."""
+    with _starting() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
 def ready(eventually: Eventually) -> Callable[[Path, subprocess.Popen[str]], Address]:
     """ready(data_dir, process) -> the address, once the process has announced it."""
 
@@ -70,6 +78,16 @@ def ready(eventually: Eventually) -> Callable[[Path, subprocess.Popen[str]], Add
         return address
 
     return wait
+
+
+@pytest.fixture(scope="module")
+def standing(
+    tmp_path_factory: pytest.TempPathFactory, ready: Callable[..., Address]
+) -> Iterator[tuple[Path, Address]]:
+    """The folder and the address of a running process, for tests that neither change nor end it."""
+    folder = tmp_path_factory.mktemp("standing")
+    with _starting() as start:
+        yield folder, ready(folder, start(folder, "--port", "0"))
 
 
 def _client(address: Address, service: str) -> Any:
@@ -197,13 +215,15 @@ def test_a_key_in_a_log_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (home.identity, capsys.readouterr().err) == (new, "")
 
 
-def test_secrets_are_the_owners_only(tmp_path: Path, start: Start, ready: Callable[..., Address]) -> None:
+def test_secrets_are_the_owners_only(
+    tmp_path: Path, standing: tuple[Path, Address], start: Start, ready: Callable[..., Address]
+) -> None:
     """Files with the secret are readable by their owner only, and each folder has its own secret."""
-    first = ready(tmp_path / "a", start(tmp_path / "a", "--port", "0"))
-    second = ready(tmp_path / "b", start(tmp_path / "b", "--port", "0"))
+    _, first = standing
+    second = ready(tmp_path, start(tmp_path, "--port", "0"))
     assert first.secret_key != second.secret_key
     for name in ("sandbox.json", "identity.json"):
-        assert stat.S_IMODE((tmp_path / "a" / name).stat().st_mode) == 0o600
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
 def test_state_survives_a_kill(
@@ -412,24 +432,22 @@ def test_it_ends_with_its_parent(tmp_path: Path, start: Start, ready: Callable[.
     process.stdin = None
 
 
-def test_a_second_one_on_the_folder_is_refused(
-    tmp_path: Path, start: Start, ready: Callable[..., Address]
-) -> None:
+def test_a_second_one_on_the_folder_is_refused(standing: tuple[Path, Address], start: Start) -> None:
     """Two servers would corrupt one folder: the second exits immediately with the reason."""
-    ready(tmp_path, start(tmp_path, "--port", "0"))
-    second = start(tmp_path, "--port", "0")
+    folder, _ = standing
+    second = start(folder, "--port", "0")
     _, errors = second.communicate(timeout=30)
     assert second.returncode == 3
-    assert f"Another sandbox is running on {tmp_path}" in errors
+    assert f"Another sandbox is running on {folder}" in errors
 
 
 def test_a_taken_port_is_refused_when_asked_for(
-    tmp_path: Path, start: Start, ready: Callable[..., Address]
+    tmp_path: Path, standing: tuple[Path, Address], start: Start
 ) -> None:
     """--port requires that port; without it, a free one is used instead."""
-    first = ready(tmp_path / "a", start(tmp_path / "a", "--port", "0"))
+    _, first = standing
     port = first.url.rpartition(":")[2]
-    second = start(tmp_path / "b", "--port", port)
+    second = start(tmp_path, "--port", port)
     _, errors = second.communicate(timeout=30)
     assert second.returncode == 1
     assert f"Port {port} of 127.0.0.1 cannot be used" in errors
