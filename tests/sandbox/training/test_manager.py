@@ -148,12 +148,13 @@ def test_a_stopped_job_keeps_what_it_had(
 
 
 def test_a_job_stopped_while_it_downloads_never_trains(
-    client: Client, sandbox: Sandbox, train: Train, job: Job
+    client: Client, sandbox: Sandbox, train: Train, job: Job, eventually: Callable[..., Any]
 ) -> None:
     """Stopping follows Downloading, and Stopped follows Stopping."""
     sandbox.faults.add("delay", operation=f"GET /{BUCKET}/train/0.jpg", seconds=60)
     name = train(wait=False)
     job(name, "Downloading")
+    eventually(lambda: sandbox.faults.hits, 60)  # the status comes before the first request of the download
     client("sagemaker").stop_training_job(TrainingJobName=name)
     job(name, "Stopping")
     sandbox.faults.clear()
