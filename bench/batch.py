@@ -233,9 +233,9 @@ def main() -> None:
     runs: dict[tuple[str, bool], list[dict[str, Any]]] = {}
     with sandbox() as connection:
         prepare(connection, options.images)
-        for _ in range(options.rounds):
+        for number in range(options.rounds):
             for name in METHODS:
-                for alone in (True, False):
+                for alone in (True, False) if number % 2 else (False, True):
                     runs.setdefault((name, alone), []).append(in_process(connection, name, alone=alone))
     check(runs)
     print(report(options.images, runs))
