@@ -23,7 +23,7 @@ test: $(DEV) ## Run every test, those in Chromium included
 	@tools/system.sh chromium
 	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -n auto # without bytecode files, each worker compiles all tests: 6 s
 
-test-fast: $(DEV) ## Run the tests that need no browser, no sandbox and no MXNet: under a minute
+test-fast: $(DEV) ## Run the tests that need no browser, no sandbox and no MXNet
 	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -q -n auto --ignore=tests/browser -p no:playwright -m "not sandbox and not mxnet"
 
 check: $(DEV) ## Run the linter, the type checker and the import rules
