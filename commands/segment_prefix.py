@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 import traceback
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def segment_prefix(options: PrefixOptions) -> None:
         say(f"{plural(len(images), 'image')} under {options.images}.")
         batch = ClientBatch(
             info.name, clients.connection.origin, info.classes, options.want, options.palette, options.fit,
-            options.concurrency, options.overwrite, options.resume,
+            options.concurrency, options.overwrite, options.resume, info.config,
         )  # fmt: skip
         gate = CallGate(options.concurrency)
         task = ImageTask(
@@ -81,9 +82,26 @@ def _masks(clients: Clients, options: PrefixOptions) -> MaskFolder:
 
     folder = LocalMasks(Path(options.out))
     make_folder(folder.root)
+    _check_writable(folder.root)
     if options.resume and (parts := folder.remove_partial_files()):
         say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {folder.root}.")
     return folder
+
+
+def _check_writable(folder: Path) -> None:
+    """Write an empty file: each image is billed. Raises InputError."""
+    from core.errors import InputError
+    from core.local_files import reason
+
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written.",
+            why=reason(error),
+            todo="Choose a folder with write permission and enough space.",
+        ) from error
 
 
 def _run(images: tuple[BatchImage, ...], task: ImageTask, outcome: BatchOutcome) -> None:
@@ -141,7 +159,7 @@ def _say_summary(outcome: BatchOutcome, task: ImageTask, options: PrefixOptions,
     if outcome.fault is not None:
         from core.batch.client import MAX_FAILURES
 
-        say(f"Stopped after {MAX_FAILURES} consecutive failures of AWS. {outcome.fault}")
+        say(f"Stopped after {MAX_FAILURES} consecutive failures. {outcome.fault}")
     if outcome.not_attempted:
         say(
             f"{'Stopped. ' if outcome.stopped else ''}{plural(outcome.not_attempted, 'image')} not attempted. "

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from core.batch.results import read_output
-from core.errors import AwsError, DecodeError, InputError, ModelError, NotFoundError, TooLargeError
+from core.errors import AwsError, CoreError, DecodeError, InputError, ModelError, NotFoundError, TooLargeError
 from core.escaping import json_text
 from core.imaging.classes import Classes
 from core.imaging.image import encode
@@ -47,7 +47,14 @@ AHEAD = 4
 """Images per thread that wait for their turn; only their names are in memory."""
 
 MAX_FAILURES = 10
-"""Consecutive failures of AWS, not of single images, after which the batch stops."""
+"""Consecutive failures of AWS or of the folder, not of single images, after which the batch stops."""
+
+ARCHIVED = "InvalidObjectState"
+"""The code of S3 for an object in an archive class that was not restored."""
+
+
+class UnwritableError(InputError):
+    """A mask cannot be written, for a reason that other masks of the folder may share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class ClientBatch:
     """The settings for all images.
 
     endpoint:    the endpoint's name.
+    model:       of the endpoint, see `EndpointInfo.config`: masks of another are not kept. Empty: unknown.
     origin:      its account and region, see `Connection.origin`; empty: unknown.
     classes:     its names and colors; None: the decoder's defaults.
     want:        "probabilities" or "mask".
@@ -90,11 +98,13 @@ class ClientBatch:
     concurrency: int
     overwrite: bool = False
     resume: bool = False
+    model: str = ""
 
     def request(self) -> dict[str, Any]:
         """Return the settings that determine a mask."""
         return {
             "endpoint": self.endpoint,
+            "model": self.model,
             "origin": self.origin,
             "output": self.want,
             "size": None if self.fit is None else list(self.fit),
@@ -157,12 +167,18 @@ class LocalMasks:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(
+            raise UnwritableError(
                 f"The folder {path.parent} cannot be created.",
                 why=reason(error),
                 todo="Choose another folder.",
             ) from error
-        write_new(path, body, overwrite=replace)
+        try:
+            write_new(path, body, overwrite=replace)
+        except InputError as error:
+            cause = error.__cause__
+            if isinstance(cause, FileExistsError) or not isinstance(cause, OSError):
+                raise
+            raise UnwritableError(error.what, why=error.why, todo=error.todo) from cause
 
     def remove_partial_files(self) -> int:
         """Remove the partial files of an interrupted run; return how many."""
@@ -180,7 +196,7 @@ class BatchOutcome:
     failed:        (URI, error) of the others.
     not_attempted: how many were left when the batch was stopped.
     stopped:       whether it was interrupted.
-    fault:         the error of AWS after which the batch stopped; None if it did not.
+    fault:         the error after which the batch stopped, because it concerns all images; None if it did not.
     """
 
     done: list[dict[str, Any]] = field(default_factory=list)
@@ -188,7 +204,7 @@ class BatchOutcome:
     failed: list[tuple[str, Exception]] = field(default_factory=list)
     not_attempted: int = 0
     stopped: bool = False
-    fault: AwsError | None = None
+    fault: CoreError | None = None
 
     def finish(self, total: int) -> None:
         """Sort the images by name, and count those that were not attempted."""
@@ -245,6 +261,12 @@ class ImageTask:
             data = self.read(image)
         except NotFoundError as error:
             raise InputError(f"{image.uri} was deleted while the batch ran.") from error
+        except AwsError as error:
+            if error.code != ARCHIVED:
+                raise
+            raise InputError(
+                f"{image.uri} is archived.", why="S3 Glacier holds it.", todo="Restore the object first."
+            ) from error
         with opened_photo(data, name, extra=BYTES_PER_PIXEL) as photo:
             encoded = encode(photo, fit=self.batch.fit)
             size, notes = (photo.width, photo.height), tuple(photo.notes)
@@ -307,9 +329,12 @@ class ImageTask:
         """Return why an existing mask is not valid, empty if it is: it is decoded, as `batch resume` does."""
         try:
             with PIXELS.share(decoded_bytes(body, PNG), printable(image.key)):
-                measured, _ = read_output(printable(image.key), body, PNG, self.batch.classes)
+                measured, _ = read_output(printable(image.key), body, PNG, None)
         except DecodeError as error:
             return str(error)
+        known = len(row["class_names"])
+        if unknown := [class_id for class_id in measured.pixels if class_id >= known]:
+            return f"It has the class {unknown[0]}; its classes are 0 to {known - 1}."
         wanted = row["photo"]
         if (measured.width, measured.height) != (wanted.get("width"), wanted.get("height")):
             return f"It is {measured.width} x {measured.height} pixels, unlike its image."
@@ -321,7 +346,8 @@ def segment_all(
 ) -> None:
     """Segment the images and record each in `outcome`. An image that fails does not stop the others.
 
-    Ctrl-C, and `MAX_FAILURES` consecutive failures of AWS, let the images in progress end and start no more.
+    Ctrl-C, and `MAX_FAILURES` consecutive failures that concern all images, let the images in progress end and start
+    no more.
 
     on_image: called after each image, in any thread.
     """
@@ -351,7 +377,7 @@ def segment_all(
                 error = waiting.popleft().result()
                 waiting.extend(pool.submit(run, image) for image in islice(left, 1))
                 failures = failures + 1 if _concerns_all(error) else 0
-                if failures >= MAX_FAILURES and isinstance(error, AwsError):
+                if failures >= MAX_FAILURES and isinstance(error, CoreError):
                     outcome.fault = error
                     break
         except KeyboardInterrupt:
@@ -371,8 +397,10 @@ def _release(error: BaseException | None) -> None:
 
 
 def _concerns_all(error: Exception | None) -> bool:
-    """Return whether other images would fail too, as after a missing endpoint or expired credentials."""
-    return isinstance(error, AwsError) and not isinstance(error, ModelError | TooLargeError)
+    """Return whether other images would fail too: the endpoint is missing, credentials expired, the disk is full."""
+    if isinstance(error, AwsError):
+        return not isinstance(error, ModelError | TooLargeError)
+    return isinstance(error, UnwritableError)
 
 
 def _stored_summary(body: bytes) -> dict[str, Any] | None:
@@ -382,6 +410,7 @@ def _stored_summary(body: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     wanted = {"request": dict, "source": str, "etag": str, "photo": dict, "classes": list, "seconds": dict}
+    wanted |= {"class_names": list}
     wanted |= {"notes": list, "problems": list}
     valid = isinstance(row, dict) and all(isinstance(row.get(name), kind) for name, kind in wanted.items())
     return row if valid else None

@@ -213,12 +213,17 @@ def read_manifest(text: bytes | str, uri: str) -> tuple[str, tuple[str, ...]]:
     return prefix, tuple(keys)
 
 
+def _portable(part: str) -> str:
+    r"""Return a part of a key as a file name: on Windows, a \ or a : in it would lead out of the folder."""
+    return file_name(part).replace("\\", "_").replace(":", "_")
+
+
 def mask_names(keys: Sequence[str]) -> list[str]:
     """Return the file of each image's mask, in the same subfolders as its image: valid, and no name twice."""
     taken: set[str] = set()
     names = []
     for key in keys:
-        parts = [file_name(part) for part in key.split("/") if part not in ("", ".", "..")]
+        parts = [_portable(part) for part in key.split("/") if part not in ("", ".", "..")]
         *folders, last = parts or ["image"]
         stem, number = last.rpartition(".")[0] or last, 1
         name = "/".join((*folders, f"{stem}_mask.png"))

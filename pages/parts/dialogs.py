@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import streamlit as st
 
-from pages.parts.state import Slot
+from pages.parts.state import Slot, current_page
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class OpenDialog:
     """A dialog that was opened and not closed yet.
 
     draw: draws it, and opens it if it is not open.
-    page: the page that it belongs to; None until a run of that page has ended.
+    page: the page that it belongs to; None until a run of that page has ended, where pages have no names.
     """
 
     draw: Callable[[], None]
@@ -46,7 +46,7 @@ def ask(title: str, body: Callable[[], None], *, icon: str | None = None) -> Non
     def draw() -> None:
         st.dialog(title, width="medium", icon=icon, on_dismiss=OPEN.clear)(body)()
 
-    OPEN.set(OpenDialog(draw))
+    OPEN.set(OpenDialog(draw, current_page()))
 
 
 def close() -> None:

@@ -16,8 +16,8 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.media_file_manager import MediaFileManager
 
-HELD = 4
-"""Files that are held, of all users together: the browser asks for each within seconds of the click."""
+HELD, MOST_BYTES = 4, 32_000_000
+"""Files that are held, of all users together, and the bytes of the largest. The browser asks for each in seconds."""
 
 _numbers = count()
 
@@ -35,7 +35,7 @@ def button(label: str, make: Callable[[], bytes], name: str, media_type: str, **
 
 def _made(make: Callable[[], bytes], name: str, media_type: str) -> bytes:
     data = make()
-    if runtime.exists():
+    if runtime.exists() and len(data) <= MOST_BYTES:
         hold(runtime.get_instance().media_file_mgr, data, name, media_type)
     return data
 

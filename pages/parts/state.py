@@ -131,6 +131,11 @@ def enter_page(name: str) -> None:
         st.query_params.from_dict(left)
 
 
+def current_page() -> str | None:
+    """Return the name of the page that runs; in a callback, of the page that was clicked on. None outside of any."""
+    return _PAGE.get()
+
+
 def note_leaving(opened: Mapping[str, str | list[str]]) -> None:
     """Note with which URL parameters the current page is left. opened: those of the page that is opened."""
     if page := _PAGE.get():

@@ -204,14 +204,16 @@ def test_a_model_is_created_from_an_artifact(store: Store, run: Run) -> None:
 
 
 def test_no_two_masks_have_the_same_file() -> None:
-    """Masks keep the subfolders of their images; names that differ in their ending or in case get a number."""
-    keys = ["a/x.jpg", "a/x.jpeg", "A/X.jpg", "../../etc/passwd.jpg", ""]
+    """Masks keep the subfolders of their images; others that would be the same get a number."""
+    keys = ["a/x.jpg", "a/x.jpeg", "A/X.jpg", "../../etc/passwd.jpg", "", r"..\..\x.jpg", "C:y.jpg"]
     assert mask_names(keys) == [
         "a/x_mask.png",
         "a/x-2_mask.png",
         "A/X-3_mask.png",
         "etc/passwd_mask.png",
         "image_mask.png",
+        ".._.._x_mask.png",
+        "C_y_mask.png",
     ]
 
 

@@ -21,7 +21,7 @@ from tests.support.batches import Store, ended, mask
 PROJECT = Path(__file__).resolve().parents[2]
 STUBBED = [sys.executable, str(PROJECT / "tests" / "support" / "sandbox_process.py")]
 IMAGES = 10
-SECONDS = 0.2
+SECONDS = 1
 """Of the model, for each image."""
 
 

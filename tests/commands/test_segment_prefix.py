@@ -253,7 +253,7 @@ def test_ctrl_c_leaves_whole_masks(
 ) -> None:
     """Ctrl-C exits with 130, reports every mask that was written, all of them complete, and how to resume."""
     source, _ = put_images(store, 40)
-    name = stub_endpoint(files={"answer.png": mask()}, behavior={"seconds": 0.25})
+    name = stub_endpoint(files={"answer.png": mask()}, behavior={"seconds": 1})
     out = tmp_path / "out"
     command = [sys.executable, "cli.py", "segment", source, "--endpoint", name, "--out", out, "--json"]
     environ = os.environ | aws_environ | {"SEGDECK_MODE": "aws"}

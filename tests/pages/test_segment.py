@@ -138,7 +138,7 @@ def test_the_first_mask_is_shown_before_the_others(open_page, coast, jpeg, run_u
 def test_the_zip_of_many_images(open_page, coast, jpeg, run_until):
     """The ZIP of all images is written in the background, without probabilities unless they are included."""
     app = drop(open_page(endpoint=coast), ("a.jpg", jpeg(shade=40)), ("b.jpg", jpeg(shade=41)))
-    run_until(app, lambda app: "2 images done" in str([status.label for status in app.status]))
+    run_until(app, lambda app: "get-all" in [button.key for button in app.button])
     click(app, "All 2 images")
     run_until(app, lambda app: zip_of(app) is not None)
     assert len(zip_of(app).items) == 2

@@ -54,10 +54,13 @@ class Measurement:
 
     def areas(self, classes: Classes | None) -> bytes:
         """Return what was measured as CSV: made once for each measurement that has ended, as pages run often."""
-        made = self._areas
-        if made is None or made[0] is not self.task or made[1] != classes:
-            made = self._areas = self.task, classes, areas_csv(self.sorted_results(), classes)
-        return made[2]
+        task, made = self.task, self._areas
+        if made is not None and made[0] is task and made[1] == classes:
+            return made[2]
+        csv = areas_csv(self.sorted_results(), classes)
+        if task is None or task.over:  # another user may have started one meanwhile
+            self._areas = task, classes, csv
+        return csv
 
     def start(
         self,

@@ -11,7 +11,7 @@ from core.cost.hosting import hosting_price
 from core.cost.training import Money, cost_label
 from core.endpoints.endpoint import EndpointInfo
 from core.training.defaults import INSTANCE
-from pages.parts import account, cached, links, messages, state
+from pages.parts import account, cached, elements, links, messages, state
 
 LABEL = "Segment a folder or S3 prefix"
 
@@ -30,7 +30,7 @@ def offer(connection: Connection, endpoint: EndpointInfo) -> None:
                 f"From a terminal: several images at once, and resumable. {_price(hourly, sandbox=sandbox)} for "
                 f"{messages.plain(endpoint.name)}{idle}."
             )
-            st.code(command(endpoint.name), language=None, wrap_lines=True)
+            elements.code(command(endpoint.name), language=None, wrap_lines=True)
         with batch:
             st.markdown("**As a transform job**")
             st.caption(

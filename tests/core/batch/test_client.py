@@ -15,8 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.batch.client import BatchImage, BatchOutcome, ClientBatch, ImageTask, LocalMasks, segment_all
-from core.errors import CredentialsError, ImageError, InputError, ModelError, NotFoundError
+from core.batch.client import (
+    BatchImage,
+    BatchOutcome,
+    ClientBatch,
+    ImageTask,
+    LocalMasks,
+    UnwritableError,
+    segment_all,
+)
+from core.errors import CredentialsError, DeniedError, ImageError, InputError, ModelError, NotFoundError
 from core.imaging.classes import Classes
 from core.inference.gate import CallGate
 from core.inference.invoke import EndpointResponse
@@ -175,6 +183,62 @@ def test_failed_images_do_not_stay_in_memory() -> None:
     assert len(outcome.failed) == 5
     assert "read" in "".join(traceback.format_exception(outcome.failed[0][1])), "--debug shows the traceback"
     assert [reference() for reference in references] == [None] * 5
+
+
+def test_a_class_without_a_name_is_valid() -> None:
+    """A mask with more classes than the endpoint has names is valid, and is not made again."""
+    masks = MemoryMasks()
+    batch = replace(BATCH, classes=Classes(("land",), ((0, 0, 0),)))
+    run(1, masks, batch=batch)
+    assert len(run(1, masks, batch=replace(batch, resume=True)).skipped) == 1
+
+
+def test_masks_of_another_model_are_not_resumed() -> None:
+    """Once the endpoint has another model, resuming is an error, and the masks are kept."""
+    masks = MemoryMasks()
+    run(2, masks, batch=replace(BATCH, model="config-1"))
+    before = dict(masks.files)
+    outcome = run(2, masks, batch=replace(BATCH, model="config-2", resume=True))
+    assert [str(error).count("model 'config-1' and now 'config-2'") for _, error in outcome.failed] == [1, 1]
+    assert masks.files == before
+
+
+def test_a_full_disk_stops_the_batch() -> None:
+    """10 consecutive masks that cannot be written stop the batch: each image is billed."""
+
+    class FullDisk(MemoryMasks):
+        """A folder on a full disk."""
+
+        def write(self, name: str, body: bytes, *, replace: bool) -> None:
+            raise UnwritableError("No space left on device.")
+
+    outcome = run(200, FullDisk())
+    assert isinstance(outcome.fault, UnwritableError)
+    assert outcome.not_attempted > 150
+
+
+def test_a_folder_that_cannot_be_written_concerns_all_images(tmp_path: Path) -> None:
+    """An error of the file system is told from a mask that exists."""
+    (tmp_path / "file").write_bytes(b"x")
+    masks = LocalMasks(tmp_path / "file")
+    with pytest.raises(UnwritableError, match="cannot be created"):
+        masks.write("sub/a_mask.png", b"x", replace=False)
+    with pytest.raises(UnwritableError, match="cannot be written"):
+        LocalMasks(tmp_path).write(f"{'x' * 300}.png", b"x", replace=True)
+    with pytest.raises(InputError, match="already exists") as caught:
+        LocalMasks(tmp_path).write("file", b"y", replace=False)
+    assert not isinstance(caught.value, UnwritableError)
+
+
+def test_archived_images_are_named() -> None:
+    """Objects in S3 Glacier fail alone, however many there are."""
+
+    def archived(image: BatchImage) -> bytes:
+        raise DeniedError("The operation is not valid for the storage class.", code="InvalidObjectState")
+
+    outcome = run(20, MemoryMasks(), read=archived)
+    assert (len(outcome.failed), outcome.fault) == (20, None)
+    assert str(outcome.failed[0][1]).startswith("s3://b/in/00.jpg is archived.")
 
 
 def test_an_image_that_was_deleted_meanwhile_is_named() -> None:

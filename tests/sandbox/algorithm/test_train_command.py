@@ -86,7 +86,8 @@ def _train(root: Path) -> subprocess.CompletedProcess[str]:
 def _train_each(*roots: Path) -> list[tuple[int, str]]:
     """Return the exit code and the log of each job, trained one after the other: MXNet is imported once."""
     command = [sys.executable, "-c", TRAIN_EACH, *map(str, roots)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    timeout = 120 * len(roots)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=timeout)
     assert done.returncode == 0, done.stdout + done.stderr
     logs = re.split(r"^The exit code is (\d+)\n", done.stdout, flags=re.MULTILINE)
     jobs = [(int(code), log) for log, code in zip(logs[:-1:2], logs[1::2], strict=True)]
