@@ -98,7 +98,7 @@ def main() -> None:
     _print("the dashboard adds", [each.painted - each.invoked for each in took])
     added = (many - sum(alone)) / MANY
     print(f"{MANY} images at once: {many:.2f} s, invoked one by one {sum(alone):.2f} s")
-    print(f"  the dashboard adds {added * 1000:.0f} ms per image (negative: it sends several at once)")
+    print(f"  the dashboard adds {added * 1000:.0f} ms per image")
 
 
 def scenes(count: int) -> Iterator[bytes]:
