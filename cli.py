@@ -201,7 +201,7 @@ def segment(
             inputs = frozenset(path.resolve() for path in paths)
             request = BatchRequest(
                 info.name, info.classes, format_ or "probabilities", palette, 0.5 if opacity is None else opacity,
-                fit, folder, overwrite, inputs, resume, clients.connection.origin,
+                fit, folder, overwrite, inputs, resume, clients.connection.origin, info.config,
             )  # fmt: skip
             if skipped:
                 say(f"Skipped results, subfolders and files that are not images: {listing(skipped)}.")

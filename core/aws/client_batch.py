@@ -46,9 +46,11 @@ def find_images(clients: Clients, uri: str) -> tuple[tuple[BatchImage, ...], tup
 
 
 def image_reader(clients: Clients, uri: str) -> Callable[[BatchImage], bytes]:
-    """Return a function that reads an image below the prefix. It raises TooLargeError, AwsError."""
+    """Return a function that reads an image below the prefix, as it was listed. It raises TooLargeError, AwsError."""
     bucket, prefix = split_uri(folder_uri(uri))
-    return lambda image: read_object(clients, bucket, f"{prefix}{image.key}", max_bytes=MAX_IMAGE)
+    return lambda image: read_object(
+        clients, bucket, f"{prefix}{image.key}", max_bytes=MAX_IMAGE, etag=image.etag
+    )
 
 
 @dataclass(frozen=True, slots=True)

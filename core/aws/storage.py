@@ -26,11 +26,17 @@ def get_bytes(clients: Clients, uri: str, *, max_bytes: int = MAX_BYTES) -> byte
     return read_object(clients, *parse_uri(uri), max_bytes=max_bytes)
 
 
-def read_object(clients: Clients, bucket: str, key: str, *, max_bytes: int = MAX_BYTES) -> bytes:
-    """Return an object's content, whatever characters its key has. Raises TooLargeError, AwsError."""
+def read_object(
+    clients: Clients, bucket: str, key: str, *, max_bytes: int = MAX_BYTES, etag: str = ""
+) -> bytes:
+    """Return an object's content, whatever characters its key has. Raises TooLargeError, AwsError.
+
+    etag: of the content to read, as it was listed; another content is an error. Empty: any.
+    """
     uri = f"s3://{bucket}/{key}"
     with clients.calling(f"read {uri}"):
-        answer = clients.s3.get_object(Bucket=bucket, Key=key)
+        condition = {"IfMatch": f'"{etag}"'} if etag else {}
+        answer = clients.s3.get_object(Bucket=bucket, Key=key, **condition)
         with closing(required(answer, "Body", f"read {uri}")) as stream:
             size = answer.get("ContentLength")  # S3-compatible servers may omit it
             if size is not None and size > max_bytes:

@@ -49,8 +49,8 @@ AHEAD = 4
 MAX_FAILURES = 10
 """Consecutive failures of AWS or of the folder, not of single images, after which the batch stops."""
 
-ARCHIVED = "InvalidObjectState"
-"""The code of S3 for an object in an archive class that was not restored."""
+ARCHIVED, CHANGED = "InvalidObjectState", "PreconditionFailed"
+"""The codes of S3 for an object in an archive class that was not restored, and for one with another content."""
 
 
 class UnwritableError(InputError):
@@ -262,6 +262,11 @@ class ImageTask:
         except NotFoundError as error:
             raise InputError(f"{image.uri} was deleted while the batch ran.") from error
         except AwsError as error:
+            if error.code == CHANGED:
+                raise InputError(
+                    f"{image.uri} was changed while the batch ran.",
+                    todo="Run the same command with --resume.",
+                ) from error
             if error.code != ARCHIVED:
                 raise
             raise InputError(

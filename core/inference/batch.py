@@ -52,6 +52,7 @@ class BatchRequest:
     inputs:    all images, resolved: they are never overwritten.
     resume:    whether completed images are skipped, and incomplete results are replaced.
     origin:    the endpoint's account and region, see `Connection.origin`; empty: unknown.
+    model:     of the endpoint, see `EndpointInfo.config`: results of another are not kept. Empty: unknown.
     """
 
     endpoint: str
@@ -65,12 +66,14 @@ class BatchRequest:
     inputs: frozenset[Path]
     resume: bool = False
     origin: str = ""
+    model: str = ""
 
     def request(self) -> dict[str, Any]:
         """Return the settings that determine an image's results, for its JSON."""
         return {
             "endpoint": self.endpoint,
             **({"origin": self.origin} if self.origin else {}),
+            **({"model": self.model} if self.model else {}),
             "output": self.want,
             "size": None if self.fit is None else list(self.fit),
             "palette": self.palette,

@@ -20,10 +20,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
-from core.aws.client_batch import s3_masks
+from core.aws.client_batch import find_images, image_reader, s3_masks
 from core.aws.connection import Clients, Connection
 from core.aws.runtime import MAX_REQUEST
-from core.errors import InputError
+from core.batch.client import CHANGED
+from core.errors import AwsError, InputError
 from core.wire.decode import PNG, decode
 from sandbox.http.faults import Faults
 from sandbox.server import Sandbox
@@ -336,3 +337,17 @@ def test_a_prefix_is_a_folder_with_every_slash_that_it_has(store: Store, run: Ru
         done = run(f"{base}{prefix}", "--out", out)
         assert done.exit_code == 0, done.output
         assert sorted(path.name for path in out.iterdir()) == masks
+
+
+def test_an_image_that_changes_meanwhile_is_not_read(store: Store, sandbox_server: Sandbox) -> None:
+    """An object that was replaced since it was listed is an error: its mask would belong to another content."""
+    source, _ = store.images("a.jpg")
+    address = sandbox_server.address
+    clients = Clients(Connection(address.region, address.url, None, address.access_key, address.secret_key))
+    (image,), _ = find_images(clients, source)
+    read = image_reader(clients, source)
+    assert read(image) == jpeg()
+    store.put(f"{source.removeprefix(f's3://{BUCKET}/')}a.jpg", jpeg((9, 9)))
+    with pytest.raises(AwsError) as caught:
+        read(image)
+    assert caught.value.code == CHANGED

@@ -120,3 +120,19 @@ def test_results_of_another_account_or_region_are_not_resumed(tmp_path: Path) ->
     assert completed_summary(image, "a", here) is not None
     with pytest.raises(InputError, match="origin 'us-east-1' and now 'eu-west-1'"):
         completed_summary(image, "a", replace(here, origin="eu-west-1"))
+
+
+def test_results_of_another_model_are_not_resumed(tmp_path: Path) -> None:
+    """Once the endpoint has another model, results of the former are not mixed in."""
+    image, out = tmp_path / "a.jpg", tmp_path / "out"
+    image.write_bytes(b"x")
+    out.mkdir()
+    before = BatchRequest(
+        "e", None, "mask", "model", 0.5, None, out, False, frozenset(), resume=True, model="config-1"
+    )
+    row = {"endpoint": "e", "image": "a.jpg", "classes": [], "seconds": {}, "problems": []}
+    (out / "a.json").write_text(json.dumps({**row, "request": before.request()}))
+    for kind in ("mask", "overlay"):
+        (out / f"a_{kind}.png").write_bytes(b"x")
+    with pytest.raises(InputError, match="model 'config-1' and now 'config-2'"):
+        completed_summary(image, "a", replace(before, model="config-2"))
