@@ -1,7 +1,8 @@
 """Dialogs that stay open while the page below them is drawn again.
 
-Streamlit closes a dialog when the page runs without calling it. But a page refreshes automatically while something on
-it is pending or has failed (see `pages.parts.refresh`), and the user may be typing in the dialog at that time.
+Streamlit closes a dialog when the page runs without calling it, so each run of the page draws it again. For that, the
+browser closes it for a moment, and loses what is being typed. So a page whose data has changed does not run again by
+itself while a dialog is open (see `pages.parts.refresh`); whatever ends the dialog runs it.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ def ask(title: str, body: Callable[[], None], *, icon: str | None = None) -> Non
         st.dialog(title, width="medium", icon=icon, on_dismiss=OPEN.clear)(body)()
 
     OPEN.set(OpenDialog(draw, current_page()))
+
+
+def is_open() -> bool:
+    """Return whether a dialog is open."""
+    return OPEN.get() is not None
 
 
 def close() -> None:

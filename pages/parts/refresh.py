@@ -61,7 +61,8 @@ def _look(name: str, draw: Callable[[], float | None], base: float | None, ticki
     if _soonest(wished, extra) == ticking:
         return
     if ticking is None:
-        st.rerun()
+        if not dialogs.is_open():
+            st.rerun()
     elif not _in_page_run.get():
         rerun_at_tick()
 
@@ -87,9 +88,13 @@ def _rerun_on_change(watch: Watch) -> None:
 def rerun_at_tick() -> None:
     """Run the page again from a part that has a timer; at its next tick, if this run has other parts to draw.
 
+    While a dialog is open, the page is not run: its user may be typing.
+
     Streamlit draws several parts in one run where their requests arrive together. A rerun ends that run, and with it
     what it was to do for the parts after this one: the click on a button in one of them would be lost.
     """
+    if dialogs.is_open():
+        return
     context = get_script_run_ctx()
     if context is None or len(context.fragment_ids_this_run or ()) < 2:
         st.rerun()

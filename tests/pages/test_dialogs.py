@@ -58,3 +58,41 @@ def test_another_page_has_no_dialog_of_the_last_one() -> None:
     assert not app.run().text_input
     app.session_state["page"] = ""
     assert not app.run().text_input
+
+
+def test_a_page_does_not_run_by_itself_under_a_dialog() -> None:
+    """New data runs the page again only while no dialog is open: its user may be typing."""
+
+    def script() -> None:
+        import streamlit as st
+
+        from pages.parts import refresh
+
+        def page() -> None:
+            st.session_state["runs"] += 1
+            if st.session_state["runs"] < 4:
+                refresh.rerun_at_tick()
+
+        refresh.page(page, "")
+
+    app = app_from_function(script, default_timeout=30)
+    app.session_state["runs"] = 0
+    app.run()
+    assert app.session_state["runs"] == 4
+
+    def with_dialog() -> None:
+        import streamlit as st
+
+        from pages.parts import dialogs, refresh
+
+        def page() -> None:
+            st.session_state["runs"] += 1
+            dialogs.ask("Sure?", lambda: None)
+            refresh.rerun_at_tick()
+
+        refresh.page(page, "")
+
+    app = app_from_function(with_dialog, default_timeout=30)
+    app.session_state["runs"] = 0
+    app.run()
+    assert app.session_state["runs"] == 1
