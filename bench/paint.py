@@ -23,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from bench.rerun import wait_until_up
 from core.wire.decode import RECORDIO
 from sandbox import launcher
 
@@ -177,7 +177,7 @@ def dashboard() -> Iterator[tuple[str, Any]]:
         }
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _wait(f"{url}/_stcore/health", process)
+            wait_until_up(f"{url}/_stcore/health", process)
             address = launcher.running(data)
             if address is None:
                 raise SystemExit(f"The sandbox in {data} did not start.")
@@ -193,17 +193,6 @@ def _wait_in_service(sagemaker: Any) -> None:
     sagemaker.get_waiter("endpoint_in_service").wait(
         EndpointName=ENDPOINT, WaiterConfig={"Delay": 1, "MaxAttempts": SECONDS}
     )
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=10):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit(f"The dashboard did not start at {url}.")
 
 
 def _print(what: str, seconds: Sequence[float]) -> None:

@@ -200,14 +200,15 @@ def dashboard(name: str, aws: JobsServer) -> Iterator[Dashboard]:
         environ = {**os.environ, **aws.environ(), "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _wait(f"http://127.0.0.1:{port}/_stcore/health", process)
+            wait_until_up(f"http://127.0.0.1:{port}/_stcore/health", process)
             yield Dashboard(port, process.pid)
         finally:
             process.terminate()
             process.wait(30)
 
 
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a dashboard responds at the URL of its health. Raises SystemExit if it ends or takes a minute."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:

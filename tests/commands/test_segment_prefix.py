@@ -249,6 +249,15 @@ def test_a_prefix_without_images_is_an_error(store: Store, run: Run, tmp_path: P
     assert f"There are no images under s3://{BUCKET}/nothing/." in done.stderr
 
 
+def test_a_folder_that_cannot_be_written_is_found_first(store: Store, run: Run) -> None:
+    """Where the folder of the masks cannot be written, the batch does not begin: each image is billed."""
+    source, _ = store.images("a.jpg")
+    done = run(source, "--out", "/proc/self")
+    assert done.exit_code == 1
+    assert "/proc/self cannot be written" in done.stderr
+    assert "images segmented" not in done.stderr
+
+
 def test_ctrl_c_leaves_whole_masks(
     aws_environ: dict[str, str], stub_endpoint: Any, store: Store, tmp_path: Path
 ) -> None:
