@@ -29,9 +29,9 @@ def client(sandbox: Sandbox, make_client: Callable[..., Any]) -> Callable[..., A
 
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., Any]:
-    """eventually(probe) -> the first true value of `probe()`; fails the test after 15 seconds."""
+    """eventually(probe) -> the first true value of `probe()`; fails the test after a minute."""
 
-    def wait(probe: Callable[[], Any], seconds: float = 15) -> Any:
+    def wait(probe: Callable[[], Any], seconds: float = 60) -> Any:
         deadline = time.monotonic() + seconds
         while not (value := probe()):
             if time.monotonic() > deadline:

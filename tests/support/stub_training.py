@@ -22,8 +22,6 @@ import time
 from pathlib import Path, PurePosixPath
 from types import FrameType
 
-from artifacts import gluoncv_shapes, parameters  # in the same folder, as this file runs as a program
-
 ROOT = Path(os.environ["SM_ML_ROOT"])
 HYPERPARAMETERS: dict[str, str] = json.loads((ROOT / "input/config/hyperparameters.json").read_text())
 OPTIONS = {**HYPERPARAMETERS, **dict(argument.split("=", 1) for argument in sys.argv[1:])}
@@ -91,6 +89,9 @@ def _train(epochs: int) -> None:
 
 def _weights() -> bytes:
     """Return parameters that look like a model with this number of classes."""
+    # Beside this file. Imported late, as it is slow: a job may be stopped early.
+    from artifacts import gluoncv_shapes, parameters
+
     return parameters(gluoncv_shapes(classes=int(HYPERPARAMETERS.get("num_classes", "3"))))
 
 

@@ -37,9 +37,16 @@ def _lines(client: Client, name: str) -> list[str]:
     return [event["message"] for event in events]
 
 
+def _printed(client: Client, name: str) -> list[str]:
+    """Return what a job's program has printed so far; the log group comes with the first line."""
+    with suppress(ClientError):
+        return _lines(client, name)
+    return []
+
+
 def _start(client: Client, eventually: Callable[..., Any], name: str) -> dict[str, Any]:
     """Return what the stub prints about itself in its first line."""
-    line = eventually(lambda: next((x for x in _lines(client, name) if x.startswith('{"pid"')), None), 60)
+    line = eventually(lambda: next((x for x in _printed(client, name) if x.startswith('{"pid"')), None))
     report: dict[str, Any] = json.loads(line)
     return report
 
@@ -129,15 +136,8 @@ def test_a_stopped_job_keeps_what_it_had(
     client: Client, train: Train, job: Job, eventually: Callable[..., Any]
 ) -> None:
     """StopTrainingJob leads to Stopping, SIGTERM, the partial model in S3, and Stopped."""
-
-    def lines() -> list[str]:
-        with suppress(ClientError):  # the log group comes with the first line
-            return _lines(client, name)
-        return []
-
     name = train(wait=False, seconds="60")
-    job(name, "Training")
-    eventually(lines)  # the program listens to SIGTERM before it prints
+    _start(client, eventually, name)  # the program listens to SIGTERM before it prints
     client("sagemaker").stop_training_job(TrainingJobName=name)
     assert job(name)["TrainingJobStatus"] in {"Stopping", "Stopped"}
     document = job(name, "Stopped")
@@ -165,7 +165,7 @@ def test_a_job_stopped_while_it_downloads_never_trains(
 
 def test_the_time_limit_stops_a_job(train: Train, job: Job) -> None:
     """MaxRuntimeInSeconds leads to SIGTERM, a saved model, and Stopped with MaxRuntimeExceeded."""
-    name = train(members={"StoppingCondition": {"MaxRuntimeInSeconds": 1}}, seconds="60")
+    name = train(members={"StoppingCondition": {"MaxRuntimeInSeconds": 3}}, seconds="60")
     document = job(name)
     assert (document["TrainingJobStatus"], document["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     assert _passed(document)[2:] == ["Training", "Stopping", "Uploading", "MaxRuntimeExceeded"]
@@ -222,12 +222,14 @@ def test_an_unknown_image_fails_the_job(train: Train, job: Job) -> None:
     assert "MetricDefinitions" not in document["AlgorithmSpecification"]
 
 
-def test_an_artifact_that_cannot_be_uploaded_fails_the_job(client: Client, train: Train, job: Job) -> None:
+def test_an_artifact_that_cannot_be_uploaded_fails_the_job(
+    client: Client, train: Train, job: Job, eventually: Callable[..., Any]
+) -> None:
     """Completed means that the model is in S3."""
     client("s3").create_bucket(Bucket="deleted-later")
     members = {"OutputDataConfig": {"S3OutputPath": "s3://deleted-later/out"}}
     name = train(wait=False, epochs="1", seconds="60", members=members)
-    job(name, "Training")
+    _start(client, eventually, name)  # the program listens to SIGTERM before it prints
     client("s3").delete_bucket(Bucket="deleted-later")
     client("sagemaker").stop_training_job(TrainingJobName=name)
     document = job(name, "Failed", "Completed", "Stopped")

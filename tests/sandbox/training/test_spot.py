@@ -180,7 +180,7 @@ def test_the_maximum_wait_ends_a_job_that_finds_no_capacity(
 ) -> None:
     """After an interruption it waits in Starting, with AWS's message, then ends with MaxWaitTimeExceeded."""
     rules.add("interrupt", resource="spot-.*", times=1, after_checkpoint=True, capacity_seconds=600)
-    name = _start(spot, wait=4, hold="0")
+    name = _start(spot, wait=12, hold="0")
     waiting = _until(spot, eventually, name, "Starting", "Stopped")
     document = _until(spot, eventually, name, "Stopped")
     assert _passed(document) == [*INTERRUPTED[:5], "Stopping", "MaxWaitTimeExceeded"]
@@ -191,7 +191,7 @@ def test_the_maximum_wait_ends_a_job_that_finds_no_capacity(
 
 def test_the_maximum_wait_stops_a_job_that_trains(spot: Sandbox, eventually: Callable[..., Any]) -> None:
     """The program gets SIGTERM and its model is kept, as at the maximum run time."""
-    name = _start(spot, checkpoints=None, wait=2, epochs="1", seconds="60")
+    name = _start(spot, checkpoints=None, wait=6, epochs="1", seconds="60")
     document = _until(spot, eventually, name, "Stopped", "Completed")
     assert document["SecondaryStatus"] in {"MaxWaitTimeExceeded", "MaxRuntimeExceeded"}
     assert _passed(document)[-3:-1] == ["Stopping", "Uploading"]
