@@ -49,7 +49,7 @@ def main() -> None:
     with side_panel, st.container(border=True):
         _preflight(connection, checked, prefill, prices)
     if checked.generating:
-        st.fragment(_rerun_page, run_every=data.KEYS_SECONDS)(formatting.now())
+        refresh.timed(_rerun_page, data.KEYS_SECONDS)(formatting.now())
 
 
 def _rerun_page(drawn_at: datetime) -> None:

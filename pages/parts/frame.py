@@ -63,7 +63,7 @@ def _where(connection: Connection) -> None:
     with shared_cache.watching() as watch:
         cached.caller(connection)
     ticking = refresh.PENDING_TICK if watch.pending else None
-    st.fragment(_identity, run_every=ticking)(connection, ticking=ticking is not None)
+    refresh.timed(_identity, ticking)(connection, ticking=ticking is not None)
 
 
 def _identity(connection: Connection, *, ticking: bool) -> None:

@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
 
 from pages.parts import dialogs, messages, shared_cache, state
 from pages.parts.shared_cache import Watch
+from pages.parts.state import Slot
+
+P = ParamSpec("P")
 
 PENDING_TICK, FAILING_TICK = 1.0, 4.0
 """Seconds between two looks at what is pending, and at what failed."""
@@ -25,11 +31,12 @@ def page(run: Callable[[], None], name: str) -> None:
 
     name: tells the pages apart; an open dialog stays open while its page runs again.
     """
+    _WISHED.clear()
     with shared_cache.watching() as watch, messages.error_boundary():
         run()
     dialogs.after_page(name)
     if (every := _interval(watch)) is not None:
-        st.fragment(_rerun_on_change, run_every=every)(watch)
+        timed(_rerun_on_change, every)(watch)
 
 
 def live(name: str, draw: Callable[[], float | None], every: Callable[[], float | None]) -> None:
@@ -45,7 +52,7 @@ def live(name: str, draw: Callable[[], float | None], every: Callable[[], float 
         base = every()
     ticking = _soonest(base, _interval(watch), state.refresh_interval(name))
     with _page_run():
-        st.fragment(_look, run_every=ticking)(name, draw, base, ticking)
+        timed(_look, ticking)(name, draw, base, ticking)
 
 
 def _look(name: str, draw: Callable[[], float | None], base: float | None, ticking: float | None) -> None:
@@ -85,19 +92,48 @@ def _rerun_on_change(watch: Watch) -> None:
         rerun_at_tick()
 
 
+_WISHED: Slot[bool] = Slot("refresh.wished")
+"""Whether a part of the page that was not the last of its run has asked for a run of the page."""
+
+
+def timed(draw: Callable[P, object], every: float | None) -> Callable[P, object]:
+    """Return a part of the page that is drawn again every so many seconds; None: only with the page.
+
+    Each part with a timer is made here: the last one of a run fulfills what `rerun_at_tick` was asked for before it.
+    """
+
+    @wraps(draw)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        draw(*args, **kwargs)
+        if _parts_of_run() and _WISHED.get():
+            rerun_at_tick()
+
+    part: Callable[P, object] = st.fragment(run, run_every=every)
+    return part
+
+
 def rerun_at_tick() -> None:
-    """Run the page again from a part that has a timer; at its next tick, if this run has other parts to draw.
+    """Run the page again from a part that has a timer; at the end of this run, if it has other parts to draw.
 
     While a dialog is open, the page is not run: its user may be typing.
 
     Streamlit draws several parts in one run where their requests arrive together. A rerun ends that run, and with it
-    what it was to do for the parts after this one: the click on a button in one of them would be lost.
+    what it was to do for the parts after this one: the click on a button in one of them would be lost. To wait for a
+    run of this part alone is no way out: on a busy machine, two timers come together every time.
     """
     if dialogs.is_open():
         return
-    context = get_script_run_ctx()
-    if context is None or len(context.fragment_ids_this_run or ()) < 2:
+    parts = _parts_of_run()
+    if len(parts) < 2 or ThreadState.get().fragment_id == parts[-1]:
+        _WISHED.clear()
         st.rerun()
+    _WISHED.set(True)
+
+
+def _parts_of_run() -> list[str]:
+    """Return the ids of the parts that this run draws, in their order; none in a run of the page."""
+    context = get_script_run_ctx()
+    return (context.fragment_ids_this_run if context is not None else None) or []
 
 
 def _interval(watch: Watch) -> float | None:

@@ -148,7 +148,7 @@ def show(
     """
     wait_for_any([task], PATIENCE)
     if not task.over:
-        st.fragment(_progress, run_every=TICK)(task, key, status or partial(_status, task), stop_help)
+        refresh.timed(_progress, TICK)(task, key, status or partial(_status, task), stop_help)
         return None
     if task.stopped:
         st.info(f"**{task.title} stopped** after {task.done:,} of {task.total:,}.", icon=":material/stop:")

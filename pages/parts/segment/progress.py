@@ -38,7 +38,7 @@ def show(
     """
     pending = any(not inference.over for inference in inferences)
     if pending or len(inferences) > 1:  # of a single image, the page shows the rest
-        update = st.fragment(_update, run_every=TICK if pending else None)
+        update = refresh.timed(_update, TICK if pending else None)
         update(inferences, sum(inference.over for inference in inferences))
     failed = [inference for inference in inferences if inference.error is not None]
     for _, group in groupby(sorted(failed, key=_reason), key=_reason):

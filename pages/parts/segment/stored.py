@@ -13,7 +13,7 @@ from core.runs.responses import ModelIdentity
 from core.runs.run import Run, RunImage
 from core.runs.store import RunStore
 from core.text import plural
-from pages.parts import messages, run_store
+from pages.parts import messages, refresh, run_store
 from pages.parts.segment import progress, results
 from pages.parts.segment.cache import ResponseSource
 from pages.parts.segment.images import InputImage
@@ -91,6 +91,6 @@ def _in_progress(store: RunStore, run: Run) -> None:
             "restart of the dashboard."
         )
         if store.find(run.id) != run:
-            st.rerun()
+            refresh.rerun_at_tick()
 
-    st.fragment(look, run_every=TICK)()
+    refresh.timed(look, TICK)()
