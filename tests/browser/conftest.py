@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Error as BrowserError
 
 from tests.support.browser import LONG
 from tests.support.ports import free_port
@@ -33,6 +34,10 @@ expect.set_options(timeout=LONG)  # a bound, not a wait: a busy machine may take
 StreamlitServer = Callable[..., str]
 QUIET_SECONDS = 7
 """Longer than the time between two refreshes of any page."""
+SHOWN = 1_500
+"""Characters of a page and of a log that a failure shows."""
+LOGS: list[Path] = []
+"""The logs of this process's servers that have been started."""
 STOP_SECONDS = 60
 """Seconds for a server to stop before it is killed: a dashboard stops its sandbox first."""
 
@@ -53,10 +58,28 @@ def context(context: BrowserContext) -> BrowserContext:
     return context
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to a failure what the page showed and the end of each server's log: it may not be seen twice."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("page")
+    if report.when == "call" and report.failed and isinstance(page, Page):
+        try:
+            text = f"{page.url}\n{page.inner_text('body', timeout=5000)}"
+        except BrowserError as error:
+            text = str(error)
+        report.sections.append(("page", "\n".join(filter(str.strip, text.splitlines()))[:SHOWN]))
+        for log in LOGS:
+            report.sections.append((f"log of {log.parent.name}", log.read_text("utf-8", "replace")[-SHOWN:]))
+    return report
+
+
 @contextmanager
 def streamlit_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamlitServer]:
     """Give a function that starts a server and gives its address; all end with the block."""
-    running: list[subprocess.Popen[bytes]] = []
+    running: dict[Path, subprocess.Popen[bytes]] = {}
 
     def start(script: Path, environ: Mapping[str, str] = {}) -> str:
         port = free_port()
@@ -71,16 +94,18 @@ def streamlit_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stre
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT
             )
-        running.append(process)
+        running[log] = process
+        LOGS.append(log)
         _wait_healthy(f"http://127.0.0.1:{port}", process, log)
         return f"http://127.0.0.1:{port}"
 
     try:
         yield start
     finally:
-        for process in running:
+        for log, process in running.items():
+            LOGS.remove(log)
             process.terminate()
-        for process in running:
+        for process in running.values():
             try:
                 process.wait(timeout=STOP_SECONDS)
             except subprocess.TimeoutExpired:
