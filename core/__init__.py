@@ -24,6 +24,7 @@ local_files    Open local files safely, and keep private ones private.
 locks          Lock a file across processes.
 origins        Compare web origins as browsers do.
 partitions     Tell the partitions of AWS apart, with their consoles.
+s3_uri         Split S3 URIs.
 settings       Read settings from environment variables.
 strict_json    Read JSON of unknown origin with one kind of error.
 text           Format numbers, lists and durations.

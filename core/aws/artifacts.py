@@ -14,10 +14,10 @@ from core.artifacts.artifact import Artifact, inspect_artifact
 from core.aws.class_names import find_classes
 from core.aws.connection import Clients
 from core.aws.errors import required
-from core.aws.storage import parse_uri
 from core.endpoints.endpoint import classes_uri_for
 from core.errors import ArtifactError, InputError
 from core.plans.model_source import ARCHIVE, NAMES
+from core.s3_uri import split_uri
 
 MAX_SECONDS = 120.0
 MAX_PACKED = 4 << 30
@@ -64,7 +64,7 @@ def download_artifact(clients: Clients, uri: str, folder: Path, *, notes: list[s
 @contextmanager
 def _opened(clients: Clients, uri: str, doing: str) -> Iterator[tuple[Any, int]]:
     """Yield an object's stream and its size in bytes."""
-    bucket, key = parse_uri(uri)
+    bucket, key = split_uri(uri)
     with clients.calling(f"{doing} {uri}"):
         answer = clients.s3.get_object(Bucket=bucket, Key=key)
         size: int = required(answer, "ContentLength", f"{doing} {uri}")

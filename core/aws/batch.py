@@ -37,6 +37,7 @@ from core.endpoints.endpoint import CLASSES_TAG, classes_uri_for
 from core.errors import AwsError, DecodeError, InputError, NotFoundError, TooLargeError
 from core.imaging.classes import Classes
 from core.imaging.segmentation import Segmentation
+from core.s3_uri import split_folder, split_prefix
 from core.text import plural
 from core.training.log_lines import LogEvent, from_cloudwatch
 
@@ -141,7 +142,7 @@ def list_objects(clients: Clients, uri: str, *, most: int = MAX_OBJECTS) -> List
     """
     objects: list[StoredObject] = []
     until = time.monotonic() + MAX_SECONDS
-    bucket, prefix = split_uri(uri)
+    bucket, prefix = split_prefix(uri)
     below = prefix if not prefix or prefix.endswith("/") else prefix[: prefix.rfind("/") + 1]
     for row in _rows(clients, bucket, prefix):
         if len(objects) >= most or time.monotonic() > until:
@@ -156,7 +157,7 @@ def list_outputs(clients: Clients, job: TransformJob) -> Outputs:
     Older objects under the same prefix belong to another job, and are left out.
     """
     objects: dict[str, tuple[int, datetime]] = {}
-    bucket, prefix = split_prefix(job.output_uri)
+    bucket, prefix = split_folder(job.output_uri)
     created = job.created_at.replace(microsecond=0)  # S3 gives whole seconds
     for row in _rows(clients, bucket, prefix):
         written = row["LastModified"].astimezone(UTC)
@@ -180,20 +181,6 @@ def job_inputs(clients: Clients, job: TransformJob) -> tuple[str, Inputs, bool]:
     listing = list_objects(clients, uri)
     prefix, objects, outside = place_inputs(uri, listing.objects)
     return prefix, sort_inputs(objects, outside), listing.complete
-
-
-def split_prefix(uri: str) -> tuple[str, str]:
-    """Return bucket and prefix of outputs; the prefix ends in one / or is empty. Raises InputError."""
-    bucket, prefix = split_uri(uri)
-    return bucket, f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
-
-
-def split_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and prefix of an S3 URI, with every slash: each belongs to the key. Raises InputError."""
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    if not uri.startswith("s3://") or not bucket:
-        raise InputError(f"{uri!r} is not an S3 URI.", todo="Use the form s3://bucket/folder/.")
-    return bucket, prefix
 
 
 def read_inputs(clients: Clients, uri: str) -> ListedInputs:
@@ -232,7 +219,7 @@ def _size_of(clients: Clients, uri: str, key: str) -> tuple[str, int, int] | str
 
 def read_output_object(clients: Clients, job: TransformJob, key: str) -> bytes:
     """Return the output of an image. key: the image's, below its prefix. Raises NotFoundError, AwsError."""
-    bucket, prefix = split_prefix(job.output_uri)
+    bucket, prefix = split_folder(job.output_uri)
     return get_bytes(clients, f"s3://{bucket}/{prefix}{output_key(key)}", max_bytes=MAX_OUTPUT)
 
 
@@ -255,7 +242,7 @@ def rejected_images(
 
     prefix: of the images. outside: see `core.batch.objects.Inputs`.
     """
-    return failures(data_log(clients, job.name), *split_uri(prefix), outside)
+    return failures(data_log(clients, job.name), *split_prefix(prefix), outside)
 
 
 def endpoint_model(clients: Clients, endpoint: str) -> str:

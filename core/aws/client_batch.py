@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from core.aws.batch import MAX_OBJECTS, list_objects, split_prefix, split_uri
+from core.aws.batch import MAX_OBJECTS, list_objects
 from core.aws.connection import Clients
 from core.aws.execute import execute
 from core.aws.storage import read_object
@@ -16,6 +16,7 @@ from core.imaging.suffixes import IMAGE_SUFFIXES
 from core.inference.batch import RESULT_SUFFIXES
 from core.plans.plan import Plan
 from core.plans.steps import put_mask
+from core.s3_uri import split_folder, split_prefix
 
 MAX_IMAGE = 200_000_000
 """Bytes of an image in S3: each image in progress is in memory."""
@@ -29,7 +30,7 @@ def find_images(clients: Clients, uri: str) -> tuple[tuple[BatchImage, ...], tup
     Raises InputError if there are none, or more than can be listed; AwsError.
     """
     uri = folder_uri(uri)
-    bucket, prefix = split_uri(uri)
+    bucket, prefix = split_prefix(uri)
     objects = [each for each in _all_objects(clients, uri) if not each.key.endswith("/")]
     images = [each for each in objects if _is_image(each.key)]
     others = tuple(each.key for each in objects if not _is_image(each.key))
@@ -47,7 +48,7 @@ def find_images(clients: Clients, uri: str) -> tuple[tuple[BatchImage, ...], tup
 
 def image_reader(clients: Clients, uri: str) -> Callable[[BatchImage], bytes]:
     """Return a function that reads an image below the prefix, as it was listed. It raises TooLargeError, AwsError."""
-    bucket, prefix = split_uri(folder_uri(uri))
+    bucket, prefix = split_prefix(folder_uri(uri))
     return lambda image: read_object(
         clients, bucket, f"{prefix}{image.key}", max_bytes=MAX_IMAGE, etag=image.etag
     )
@@ -92,7 +93,7 @@ class S3Masks:
 
 def s3_masks(clients: Clients, uri: str) -> S3Masks:
     """List what is below an S3 prefix, to write masks there. Raises InputError, AwsError."""
-    bucket, prefix = split_prefix(uri)
+    bucket, prefix = split_folder(uri)
     keys = frozenset(each.key for each in _all_objects(clients, f"s3://{bucket}/{prefix}"))
     return S3Masks(clients, bucket, prefix, keys)
 

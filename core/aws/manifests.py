@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from core.aws.access import bucket_region
 from core.aws.connection import Clients
-from core.aws.storage import get_bytes, parse_uri
+from core.aws.storage import get_bytes
 from core.aws.training import NO_ANSWER
 from core.errors import AwsError, InputError, NotFoundError
+from core.s3_uri import split_uri
 from core.text import plural
 from core.training.channels import Channel
 from core.training.hyperparameters import Problem
@@ -89,9 +90,9 @@ class _Reader:
             self.notes.append(f"The manifest of the channel {channel.name} was not checked. {error}")
             return
         self.files[channel.name] = manifest
-        named = Counter({parse_uri(channel.uri)[0]: 0})
+        named = Counter({split_uri(channel.uri)[0]: 0})
         for attribute in channel.attributes:
-            named.update(parse_uri(uri)[0] for uri in _valid(manifest, attribute))
+            named.update(split_uri(uri)[0] for uri in _valid(manifest, attribute))
         self._buckets[channel.name] = (channel, named)
 
     def check_buckets(self) -> None:
@@ -136,7 +137,7 @@ class _Reader:
         manifest = self.files[channel.name]
         for attribute in channel.attributes:
             for uri in _sample(list(_valid(manifest, attribute))):
-                bucket, key = parse_uri(uri)
+                bucket, key = split_uri(uri)
                 if bucket in self._unusable:
                     continue
                 try:

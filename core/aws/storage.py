@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from contextlib import closing
-from urllib.parse import urlsplit
 
 from core.aws.connection import Clients
 from core.aws.errors import required
-from core.errors import InputError, TooLargeError
+from core.errors import TooLargeError
+from core.s3_uri import split_uri
 
 MAX_BYTES = 10_000_000
 
 
-def parse_uri(uri: str) -> tuple[str, str]:
-    """Split `s3://bucket/a/key` into ("bucket", "a/key"). Raises InputError."""
-    parts = urlsplit(uri, allow_fragments=False)
-    key = parts.path.removeprefix("/") + (f"?{parts.query}" if parts.query else "")
-    if parts.scheme != "s3" or not parts.netloc or not key:
-        raise InputError(f"{uri!r} is not an S3 URI.", todo="Use the form s3://bucket/folder/file.")
-    return parts.netloc, key
-
-
 def get_bytes(clients: Clients, uri: str, *, max_bytes: int = MAX_BYTES) -> bytes:
     """Return an object's content. Raises InputError for the URI, TooLargeError above `max_bytes`, AwsError."""
-    return read_object(clients, *parse_uri(uri), max_bytes=max_bytes)
+    return read_object(clients, *split_uri(uri), max_bytes=max_bytes)
 
 
 def read_object(
@@ -49,7 +40,7 @@ def read_object(
 
 def get_start(clients: Clients, uri: str, size: int) -> bytes:
     """Return the first `size` bytes of an object. Raises InputError for the URI, AwsError."""
-    bucket, key = parse_uri(uri)
+    bucket, key = split_uri(uri)
     with clients.calling(f"read {uri}"):
         answer = clients.s3.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{size - 1}")
         with closing(required(answer, "Body", f"read {uri}")) as stream:

@@ -16,6 +16,7 @@ from core.datasets.source import CLASSES_FILE, Dataset, Splitting
 from core.errors import InputError
 from core.imaging.suffixes import JPEG_SUFFIXES
 from core.local_files import read_regular, reason
+from core.s3_uri import split_prefix
 from core.text import listing
 from core.training.channels import data_channels
 
@@ -191,9 +192,7 @@ def items(order: UploadOrder) -> tuple[Item, ...]:
 
 def parse_prefix(uri: str) -> tuple[str, str]:
     """Return bucket and prefix: `s3://bucket/a/b` -> ("bucket", "a/b/"). Raises InputError."""
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    if not uri.startswith("s3://") or not bucket:
-        raise InputError(f"{uri!r} is not an S3 URI.", todo="Write it as s3://bucket/folder/.")
+    bucket, prefix = split_prefix(uri)
     prefix = prefix.strip("/")
     return bucket, f"{prefix}/" if prefix else ""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from core.cost.hosting import HostingPrice
 from core.endpoints.endpoint import Endpoint, Variant, in_words, requested_variants
 from core.endpoints.spec import EndpointSpec, model_request
 from core.errors import InputError
 from core.plans.plan import ApiCall
+from core.s3_uri import split_uri
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 SETTLED = ("InService", "UpdateRollbackFailed")
@@ -18,9 +18,12 @@ SETTLED = ("InService", "UpdateRollbackFailed")
 
 
 def put_object(uri: str, more: Mapping[str, Any], what: str) -> ApiCall:
-    """Write an object, never over an existing one. `Filename` means that the `Body` is read from that file."""
-    parts = urlsplit(uri, allow_fragments=False)
-    params = {"Bucket": parts.netloc, "Key": parts.path[1:], **more, "IfNoneMatch": "*"}
+    """Write an object, never over an existing one. `Filename` means that the `Body` is read from that file.
+
+    Raises InputError for the URI.
+    """
+    bucket, key = split_uri(uri)
+    params = {"Bucket": bucket, "Key": key, **more, "IfNoneMatch": "*"}
     return ApiCall("s3", "PutObject", params, what)
 
 

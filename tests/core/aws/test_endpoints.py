@@ -10,7 +10,7 @@ import pytest
 from core import errors
 from core.aws.endpoints import endpoint_info, in_service, list_endpoints
 from core.aws.identity import whoami
-from core.aws.storage import get_bytes, parse_uri
+from core.aws.storage import get_bytes
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/coastlines"
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
@@ -150,26 +150,6 @@ def test_an_object_is_read_whole_or_not_at_all(canned_server: Any) -> None:
     canned_server.says(canned_server.mask(b"x" * 100, length=200))
     with pytest.raises(errors.CutOffError):
         get_bytes(made, "s3://b/k")
-
-
-@pytest.mark.parametrize(
-    ("uri", "expected"),
-    [
-        ("s3://b/k", ("b", "k")),
-        ("s3://b/a/b c#d?e", ("b", "a/b c#d?e")),
-        ("s3://my.bucket//k", ("my.bucket", "/k")),
-    ],
-)
-def test_an_address_in_s3(uri: str, expected: tuple[str, str]) -> None:
-    """An S3 URI is a bucket and a key, whatever characters the key has."""
-    assert parse_uri(uri) == expected
-
-
-@pytest.mark.parametrize("uri", ["", "b/k", "http://b/k", "s3://b", "s3://b/", "s3:///k"])
-def test_what_is_no_address_in_s3(uri: str) -> None:
-    """Anything else is an error that shows it."""
-    with pytest.raises(errors.InputError, match=repr(uri)):
-        parse_uri(uri)
 
 
 def test_who_we_are(canned_server: Any) -> None:
