@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from core.escaping import terminal
 from core.imaging.image import FIT
 from core.inference.invoke import Want
 from core.text import listing
-from pages.parts import cached, last_used, links, messages, state
+from pages.parts import cached, last_used, links, messages, refresh, shared_cache, state
 from pages.parts.shared_cache import PendingError
 from pages.parts.state import Slot, UrlParam
 
@@ -71,6 +72,7 @@ def choose(
     requested = _requested()
     if not names and not requested:
         _none_in_service(connection, listed)
+        _rerun_with_list(connection, listed)
         return None
     with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         name = _endpoint(names, requested, on_change)
@@ -81,6 +83,7 @@ def choose(
             "Large images take longer. Images over the request limit are compressed, then downscaled, to fit.",
         )  # fmt: skip
     if name not in names:
+        _rerun_with_list(connection, listed)
         raise _not_in_service(connection, name, listed, names)
     reads = [_read(connection, each) for each in ((name, other) if other else (name,))]
     return EndpointChoice(
@@ -102,6 +105,17 @@ def _endpoints(connection: Connection) -> tuple[Endpoint, ...]:
     for note in listed.notes:
         st.caption(f":material/info: {messages.plain(note)}")
     return listed.endpoints
+
+
+def _rerun_with_list(connection: Connection, listed: tuple[Endpoint, ...]) -> None:
+    """Run the page again once the list differs: an endpoint that is missing may be in service soon."""
+
+    def look() -> None:
+        with shared_cache.watching(), suppress(CoreError, PendingError):  # a list that fails is shown by the page
+            if cached.endpoints(connection).endpoints != listed:
+                refresh.rerun_at_tick()
+
+    refresh.timed(look, cached.ENDPOINTS_SECONDS)()
 
 
 def _requested() -> str:

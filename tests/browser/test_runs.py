@@ -175,3 +175,22 @@ def test_the_list_leads_to_a_run(dashboard: str, coast: str, page: Page, calls):
     page.goto(address)
     shown(page.get_by_text("There is no run"), timeout=LONG)
     assert calls() == 2
+
+
+def test_an_endpoint_that_is_not_there_yet(
+    dashboard: str, sandbox_server: Sandbox, make_endpoint: Callable[..., str], page: Page
+):
+    """The page of a link's endpoint that is created meanwhile gets ready by itself, and keeps the dropped images."""
+    page.goto(f"{dashboard}/segment?endpoint=tomorrow")
+    shown(page.get_by_text('Endpoint "tomorrow" not found'), timeout=LONG)
+    drop(page, lake=jpeg(6), pond=jpeg(7))
+    make_endpoint(
+        sandbox_server,
+        name="tomorrow",
+        files={"answer.recordio": recordio(probabilities()), "answer.png": mask()},
+    )
+    try:
+        segmented(page)
+    finally:
+        sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName="tomorrow")
+        sandbox_server.wait_settled(30)
