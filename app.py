@@ -27,7 +27,7 @@ from core.escaping import terminal
 from core.local_files import close_to_others, reason
 from core.origins import is_loopback
 from core.settings import AccessSettings, Settings
-from pages.parts import boundary, listening
+from pages.parts import boundary, listening, server_replies
 from sandbox import launcher
 from sandbox.common.descriptors import raise_file_limit
 from sandbox.common.file_names import LOG_FILE
@@ -290,3 +290,4 @@ app = st.App(
 )
 _refuse_open_network(_ACCESS)  # after st.App, which decides where Streamlit's configuration is read from
 _raise_file_limit()
+server_replies.keep_replies()

@@ -17,19 +17,21 @@ from subprocess import PIPE, Popen
 
 import pytest
 
+from pages.parts.server_replies import ReplyKeepingQueue
 from tests.support.seeded import mark_seeded
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_importing_the_app_stays_light():
-    """Importing `app` brings in neither MXNet nor moto nor the SageMaker SDK nor matplotlib."""
+    """Importing `app` brings in neither MXNet nor moto nor the SageMaker SDK; sessions then keep their replies."""
     code = (
-        "import sys, app; "
-        "print(*[name for name in ('mxnet', 'moto', 'sagemaker', 'matplotlib.pyplot') if name in sys.modules])"
+        "import sys, app; from streamlit.runtime import app_session; "
+        "print(*[name for name in ('mxnet', 'moto', 'sagemaker', 'matplotlib.pyplot') if name in sys.modules], "
+        "app_session.ForwardMsgQueue.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    assert done.stdout.strip() == ReplyKeepingQueue.__name__
 
 
 @pytest.mark.sandbox
