@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Error as BrowserError
 
 from tests.support.browser import LONG, eventually, fits, open_context, press, shown
 
@@ -199,18 +201,27 @@ def test_several_files_of_which_one_is_broken(dashboard, page: Page, ready, tmp_
     assert saved.size == Image.open(second).size
 
 
-def test_killed_sandbox(dashboard, data_dir: Path, page: Page, output_path, tmp_path):
-    """With the sandbox killed, the error says what happened, and the button segments the image without a reload."""
+def test_killed_sandbox(dashboard, data_dir: Path, page: Page, tmp_path):
+    """With the sandbox killed, a dropped image is segmented without a reload; where an error comes first, by a click.
+
+    The dashboard restarts the sandbox within seconds: whether the page meets it dead is a matter of luck.
+    """
     unsent = tmp_path / "unsent.jpg"  # the response to an image that was sent before is cached
     Image.open(river()).transpose(Image.Transpose.ROTATE_180).save(unsent, quality=92)
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
     shown(page.get_by_role("group", name="Examples"), timeout=LONG)
     os.kill(json.loads((data_dir / "sandbox.json").read_text())["pid"], signal.SIGKILL)
     drop(page, unsent)
-    expect(page.get_by_test_id("stAlert").filter(has_text="sandbox").first).to_be_visible(timeout=LONG)
-    page.screenshot(path=Path(output_path, "killed.png"))
     page.evaluate("window.neverReloaded = true")
-    press(page.get_by_role("button", name="Try again").first)
+    again, drawn = page.get_by_role("button", name="Try again"), page.locator(".viewer[data-planes]")
+
+    def recovers() -> int:
+        if again.count():
+            with suppress(BrowserError):  # the page may recover by itself just before the click
+                again.first.click(timeout=1000)
+        return drawn.count()
+
+    eventually(page, recovers, bool)
     viewer(page)
     expect(page.get_by_test_id("stAlert")).to_have_count(0, timeout=LONG)
     assert page.evaluate("window.neverReloaded")
