@@ -36,4 +36,4 @@ class ReplyKeepingQueue(ForwardMsgQueue):
 
 def keep_replies() -> None:
     """Give each session that is opened from now on a queue that keeps replies."""
-    app_session.ForwardMsgQueue = ReplyKeepingQueue  # type: ignore[misc]
+    app_session.ForwardMsgQueue = ReplyKeepingQueue  # type: ignore[attr-defined]
