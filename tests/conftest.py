@@ -29,6 +29,7 @@ from sandbox import launcher
 from sandbox.common.clients import service_descriptions
 from sandbox.server import Sandbox
 from tests.support.endpoints import remove_endpoint
+from tests.support.patience import WAITER
 from tests.support.roles import create_roles
 
 # A run in the background has this signal ignored, and every program that a test starts would inherit that.
@@ -145,7 +146,9 @@ def stub_programs() -> dict[str, list[str]]:
 @pytest.fixture(scope="session")
 def stub_training_programs() -> dict[str, list[str]]:
     """The `training_programs` argument of a Sandbox without real training: see tests/support/stub_training.py."""
-    return {"semantic-segmentation": [sys.executable, str(STUB_TRAINING)]}
+    # A SIGTERM that comes while Python is still starting waits until the program listens; macOS's env cannot do this.
+    blocked = ["env", "--block-signal=TERM"] if sys.platform == "linux" else []
+    return {"semantic-segmentation": [*blocked, sys.executable, str(STUB_TRAINING)]}
 
 
 @pytest.fixture(scope="session")
@@ -247,7 +250,7 @@ def make_endpoint(
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=pairs)
         if wait:
             waiter = sagemaker.get_waiter("endpoint_in_service")
-            waiter.wait(EndpointName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
+            waiter.wait(EndpointName=name, WaiterConfig=WAITER)
         return name
 
     return make

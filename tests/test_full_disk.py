@@ -29,6 +29,7 @@ from core.plans.plan import Plan
 from core.settings import Settings
 from sandbox.server import Sandbox
 from tests.support.dashboard import IMAGE
+from tests.support.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME, BUCKET = "full-disk", "full-disk-models"
@@ -67,7 +68,7 @@ def plan(
     s3.put_object(Bucket=BUCKET, Key="model.tar.gz", Body=model_archive({"behavior.json": b"{}"}))
     spec = EndpointSpec(NAME, ROLE, "ml.c5.xlarge", IMAGE, f"s3://{BUCKET}/model.tar.gz")
     yield plan_deploy(spec, shipped_prices("us-east-1"))
-    sandbox_server.wait_settled(30)
+    sandbox_server.wait_settled(SECONDS)
     aws = Clients(connection)
     if "Endpoints" not in made(connection):
         return

@@ -18,6 +18,7 @@ import cli
 from core.imaging.image import open_image
 from sandbox.server import Sandbox
 from tests.support.cases import CASES, DATASETS, SEGMENTED, needs_cases
+from tests.support.patience import SECONDS
 
 Run = Callable[..., Result]
 
@@ -41,7 +42,7 @@ def endpoint(sandbox_server: Sandbox, make_endpoint: Any) -> Iterator[str]:
     name: str = make_endpoint(sandbox_server, files={"answer.png": buffer.getvalue()})
     yield name
     sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
-    sandbox_server.wait_settled(30)
+    sandbox_server.wait_settled(SECONDS)
 
 
 def test_images_are_segmented_or_named(run: Run, endpoint: str, tmp_path: Path) -> None:

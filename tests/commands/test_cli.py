@@ -27,6 +27,7 @@ from commands.common import print_error, print_table, say
 from core.render.palette import PALETTES
 from sandbox.launcher import write_address
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS
 from tests.support.seeded import mark_seeded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,7 +97,7 @@ def endpoint(sandbox_server: Sandbox, make_endpoint: Any) -> Iterator[str]:
     name: str = make_endpoint(sandbox_server, files=FILES)
     yield name
     sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
-    sandbox_server.wait_settled(30)
+    sandbox_server.wait_settled(SECONDS)
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -465,7 +466,7 @@ def test_ctrl_c_ends_with_what_is_done(
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, stderr
     document = json.loads(stdout)
     assert document["stopped"] is True

@@ -29,6 +29,7 @@ from core.endpoints.traffic import Traffic
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
 from tests.support.fleet import IMAGE, put_endpoint
+from tests.support.patience import SECONDS, WAITER
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "cli-models"
@@ -90,7 +91,7 @@ def deploy(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> Iterator[Deploy
 
 def clear(sagemaker: Any, sandbox: Sandbox) -> None:
     """Delete the endpoints, configurations and models of these tests."""
-    sandbox.wait_settled(30)
+    sandbox.wait_settled(SECONDS)
     for row in sagemaker.list_endpoints(NameContains="cli-")["Endpoints"]:
         if row["EndpointStatus"] != "Deleting":
             sagemaker.delete_endpoint(EndpointName=row["EndpointName"])
@@ -285,7 +286,7 @@ def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, dep
     """`--from-job` takes artifact, image, role and network from the job and names the endpoint after it."""
     start_job(sagemaker, "cli-roads", epochs="1")
     wait = sagemaker.get_waiter("training_job_completed_or_stopped")
-    wait.wait(TrainingJobName="cli-roads", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
+    wait.wait(TrainingJobName="cli-roads", WaiterConfig=WAITER)
     done = run("deploy", "--from-job", "cli-roads", "--yes", "--json")
     assert done.exit_code == 0, done.stderr
     plan = json.loads(done.stdout)
@@ -303,7 +304,7 @@ def test_a_job_that_failed_is_not_waited_for(run: Run, sagemaker: Any, sandbox_s
     start_job(sagemaker, "cli-spent", fail="no space left on device")
     wait = sagemaker.get_waiter("training_job_completed_or_stopped")
     with pytest.raises(WaiterError):
-        wait.wait(TrainingJobName="cli-spent", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
+        wait.wait(TrainingJobName="cli-spent", WaiterConfig=WAITER)
     done = run("deploy", "--from-job", "cli-spent", "--yes")
     assert done.exit_code == 1
     assert "Disk full" in done.stderr
@@ -641,7 +642,7 @@ def test_ctrl_c_does_not_stop_the_endpoint(environ: dict[str, str], sagemaker: A
     with process(environ, *order_of("cli-slow", "slow")) as child:
         wait_for_line(child, "is being created")
         child.send_signal(signal.SIGINT)
-        _, output = child.communicate(timeout=30)
+        _, output = child.communicate(timeout=SECONDS)
     assert child.returncode == 130
     assert "AWS continues with the endpoint cli-slow" in output
     assert left(sagemaker, "cli-slow")[0] == 1
@@ -656,7 +657,7 @@ def test_a_failed_call_while_waiting_is_repeated(
         wait_for_line(child, "is being created")
         sandbox_server.faults.add("error", operation="DescribeEndpoint", times=4, **throttled)
         try:
-            _, output = child.communicate(timeout=60)
+            _, output = child.communicate(timeout=SECONDS)
         finally:
             sandbox_server.faults.clear()
     assert child.returncode == 0, output
@@ -678,11 +679,11 @@ def cut(environ: dict[str, str], sandbox_server: Sandbox, sagemaker: Any) -> Cal
             with process(environ, *arguments) as child:
                 until(lambda: at in [operation for _, operation in sandbox_server.faults.hits])
                 child.kill()
-                child.communicate(timeout=30)
+                child.communicate(timeout=SECONDS)
             until(then)
         finally:
             sandbox_server.faults.clear()
-        sandbox_server.wait_settled(30)
+        sandbox_server.wait_settled(SECONDS)
 
     return kill
 
@@ -744,7 +745,7 @@ def test_an_interrupted_delete_names_the_command_that_finishes_it(
         with process(environ, "delete", name, "--yes") as child:
             until(lambda: sandbox_server.faults.hits)
             child.send_signal(signal.SIGINT)
-            _, output = child.communicate(timeout=30)
+            _, output = child.communicate(timeout=SECONDS)
         until(lambda: left(sagemaker, name)[1] == 0)
     finally:
         sandbox_server.faults.clear()

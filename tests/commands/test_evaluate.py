@@ -24,6 +24,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
+from tests.support.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMVID = ROOT.parent / "shared" / "camvid"
@@ -225,7 +226,7 @@ def test_ended_in_the_middle(run, street, given, tmp_path, aws_environ, sandbox_
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=DEVNULL, stderr=PIPE, text=True) as process:
         await_file(tmp_path / "out" / "predicted", at_least=3)
         process.send_signal(sign)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=SECONDS)
     if sign is signal.SIGINT:
         assert process.returncode == 130
         assert "To continue, run the same command again." in errors

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 import cli
 from commands.common import print_json
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS, WAITER
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
@@ -365,7 +366,7 @@ def test_ctrl_c_leaves_the_job_alone(
         assert process.stdout is not None
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     assert f"The job {name} is still running." in errors
     assert sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress"
@@ -503,7 +504,7 @@ def test_a_spot_job_is_forecast_and_its_interruption_shown(run: Run, sagemaker: 
     values = {"HyperParameters": {"hold": "0", "epochs": "2"}, "StoppingCondition": limits}
     sagemaker.create_training_job(**request | values | checkpoints)
     waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
-    waiter.wait(TrainingJobName="cli-spot", WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
+    waiter.wait(TrainingJobName="cli-spot", WaiterConfig=WAITER)
     shown = json.loads(run("show", "cli-spot", "--json").stdout)
     (cut,) = shown["interruptions"]
     assert (cut["outcome"], cut["next_epoch"]) == ("resumed from epoch-0000.json at epoch 1", 1)

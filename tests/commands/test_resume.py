@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 import cli
 from core.evaluation.store import IN_FLIGHT, LINES
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 4
@@ -41,7 +42,7 @@ def endpoint(sandbox_server: Sandbox, make_endpoint: Any) -> Iterator[str]:
     name: str = make_endpoint(sandbox_server, files={"answer.png": png(np.eye(6, 8, dtype=np.uint8))})
     yield name
     sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
-    sandbox_server.wait_settled(30)
+    sandbox_server.wait_settled(SECONDS)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def kill_when(
             time.sleep(0.001)
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(SECONDS)
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -19,6 +19,7 @@ import cli
 from sandbox.__main__ import main as sandbox_main
 from sandbox.launcher import write_address
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -40,7 +41,7 @@ def script(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedPr
     """Run the command line in a process of its own: `run` and `sandbox` replace the process that calls them."""
     return subprocess.run(
         [sys.executable, str(ROOT / "cli.py"), *arguments],
-        cwd=cwd, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=60,
+        cwd=cwd, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=SECONDS,
     )  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def test_run_starts_the_dashboard_from_any_folder(tmp_path: Path) -> None:
             assert "sandbox" not in ready
             address = re.search(r"http://127\.0\.0\.2:\d+", ready)
             assert address is not None, ready
-            with urlopen(f"{address[0]}/_stcore/health", timeout=30) as answer:
+            with urlopen(f"{address[0]}/_stcore/health", timeout=SECONDS) as answer:
                 assert answer.status == 200
         finally:
             dashboard.terminate()

@@ -29,6 +29,7 @@ from core.wire.decode import PNG, decode
 from sandbox.http.faults import Faults
 from sandbox.server import Sandbox
 from tests.support.batches import BROKEN, BUCKET, Store, jpeg, mask
+from tests.support.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (20, 16)
@@ -48,7 +49,7 @@ def endpoint(sandbox_server: Sandbox, make_endpoint: Any) -> Iterator[str]:
     )
     yield name
     sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
-    sandbox_server.wait_settled(30)
+    sandbox_server.wait_settled(SECONDS)
 
 
 @pytest.fixture
@@ -274,7 +275,7 @@ def test_ctrl_c_leaves_whole_masks(
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, stderr
     document = json.loads(stdout)
     assert document["stopped"] is True

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from sandbox.server import Sandbox
+from tests.support.patience import WAITER, wait_until
 
 
 @pytest.fixture
@@ -30,16 +30,7 @@ def client(sandbox: Sandbox, make_client: Callable[..., Any]) -> Callable[..., A
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., Any]:
     """eventually(probe) -> the first true value of `probe()`; fails the test after a minute."""
-
-    def wait(probe: Callable[[], Any], seconds: float = 60) -> Any:
-        deadline = time.monotonic() + seconds
-        while not (value := probe()):
-            if time.monotonic() > deadline:
-                pytest.fail(f"it did not come to pass within {seconds} seconds")
-            time.sleep(0.02)
-        return value
-
-    return wait
+    return wait_until
 
 
 ROLE = "arn:aws:iam::123456789012:role/SegdeckSandboxRole"
@@ -98,7 +89,7 @@ def train(client: Callable[..., Any], training_request: Callable[..., dict[str, 
         sagemaker.create_training_job(**training_request(made[-1], hyperparameters, **(members or {})))
         if wait:
             waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
-            waiter.wait(TrainingJobName=made[-1], WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
+            waiter.wait(TrainingJobName=made[-1], WaiterConfig=WAITER)
         return made[-1]
 
     yield make
@@ -118,7 +109,7 @@ def job(client: Callable[..., Any], eventually: Callable[..., Any]) -> Callable[
             now = {document["TrainingJobStatus"], document["SecondaryStatus"]}
             return document if not statuses or now & set(statuses) else None
 
-        document: dict[str, Any] = eventually(probe, 60)
+        document: dict[str, Any] = eventually(probe)
         return document
 
     return wait

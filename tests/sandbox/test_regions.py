@@ -17,6 +17,7 @@ from sandbox.common.limits import SandboxLocation
 from sandbox.http.protocol import ApiError
 from sandbox.regions import Regions
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS
 from tests.support.regions import assumable_role
 
 ROLE = "arn:aws:iam::123456789012:role/Europe"
@@ -110,7 +111,7 @@ class SlowRegion:
 
     def start(self) -> None:
         self.starting.set()
-        assert self._maker.may_start.wait(20)
+        assert self._maker.may_start.wait(SECONDS)
         if self._maker.failures:
             raise self._maker.failures.pop()
         self.started += 1
@@ -168,7 +169,7 @@ def test_requests_wait_for_the_home_region_too(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         request = pool.submit(regions.region, "us-east-1")
         start = pool.submit(regions.start)
-        assert maker.made[0].starting.wait(20)
+        assert maker.made[0].starting.wait(SECONDS)
         assert not request.done()
         maker.may_start.set()
         start.result(20)

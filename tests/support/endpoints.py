@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS
 
 
 def remove_endpoint(sandbox: Sandbox, name: str) -> None:
     """Delete an endpoint, its configuration and its model, if they still exist."""
-    sandbox.wait_settled(30)
+    sandbox.wait_settled(SECONDS)
     sagemaker = sandbox.loopback.client("sagemaker")
     calls = (
         (sagemaker.delete_endpoint, "EndpointName"),

@@ -2,11 +2,12 @@
 
 Files of the archive: `answer.png` for Accept image/png, `answer.recordio` for any other, `behavior.json` with any of
 {"exit": text, "ping_seconds": s, "gate": path, "status": n, "text": t, "seconds": s, "bytes": n, "cut": n,
-"mortal": true, "stubborn": true, "lingers": path, "child": path, "parameters": text, "refuse": [text, status],
-"environ": prefix}. "parameters" answers GET /execution-parameters; "refuse" refuses bodies that contain the text;
-"environ" adds the environment variables with that prefix to the JSON answer. With "child" it starts a process that
-ignores signals, and writes its id to that file. With "mortal", a request whose custom attribute is "die" ends the
-process; with "gate" it is not ready, and with "lingers" it does not exit on a signal, before that file exists.
+"mortal": true, "stubborn": true, "lingers": path, "held": path, "child": path, "parameters": text,
+"refuse": [text, status], "environ": prefix}. "parameters" answers GET /execution-parameters; "refuse" refuses bodies
+that contain the text; "environ" adds the environment variables with that prefix to the JSON answer. With "child" it
+starts a process that ignores signals, and writes its id to that file. With "mortal", a request whose custom attribute
+is "die" ends the process; with "gate" it is not ready, and with "lingers" it does not exit on a signal, before that
+file exists. With "held" it creates the file PATH-PID when a request arrives, and answers once the file PATH exists.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class Handler(BaseHTTPRequestHandler):
         if BEHAVIOR.get("mortal") and self.headers.get(ATTRIBUTES) == "die":
             print("exit on request", flush=True)
             os._exit(7)
+        if "held" in BEHAVIOR:
+            Path(f"{BEHAVIOR['held']}-{os.getpid()}").touch()
+        while not _exists("held"):
+            time.sleep(0.02)
         time.sleep(BEHAVIOR.get("seconds", 0))
         marker, status = BEHAVIOR.get("refuse", ("", 0))
         if marker and marker.encode() in body:

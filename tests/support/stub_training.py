@@ -5,7 +5,8 @@ else 2), code (exit code), kill (ends itself by SIGKILL), stubborn (ignores SIGT
 so, too), pipe (a channel in Pipe mode, of which it prints the size in each epoch), files (of model/,
 comma-separated), data (a file of output/data), nan (is the first epoch's loss), hold (a job with checkpoints that did
 not resume from one waits after this epoch). Arguments such as hold=1 set them for every job. On SIGTERM it writes its
-model and exits with 0.
+model and exits with 0. Start it with that signal blocked (see `stub_training_programs` in tests/conftest.py): then a
+SIGTERM that arrives before the program listens to it is not lost.
 
 With a checkpoint configuration it saves each epoch as epoch-N.json there, and resumes after the last one.
 """
@@ -97,6 +98,7 @@ def _weights() -> bytes:
 
 def main() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN if "stubborn" in HYPERPARAMETERS else _on_sigterm)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_die_with_the_sandbox, daemon=True).start()
     if "child" in HYPERPARAMETERS:
         code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from core.aws.connection import Clients, Connection
+from tests.support.patience import SECONDS
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class CannedServer:
     def send(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
         handler.close_connection = True
         if reply.kind == "silence":
-            self.hushed.wait(30)
+            self.hushed.wait(SECONDS)
             return
         if reply.kind == "reset":
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

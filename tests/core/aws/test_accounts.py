@@ -22,6 +22,7 @@ from core.settings import Settings
 from sandbox.server import Sandbox
 from tests.support.dashboard import connection_of
 from tests.support.fleet import put_endpoint
+from tests.support.patience import SECONDS
 from tests.support.regions import assumable_role
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,7 +49,7 @@ def run(code: str, home: Path, **environ: str) -> Any:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

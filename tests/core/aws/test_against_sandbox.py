@@ -14,6 +14,7 @@ from core.aws.endpoints import endpoint_info, in_service, list_endpoints
 from core.aws.identity import whoami
 from core.aws.runtime import invoker
 from core.aws.storage import get_bytes
+from tests.support.patience import SECONDS
 
 ANSWER = b"\x89PNG" + bytes(200_000)
 
@@ -31,7 +32,7 @@ def endpoint(sandbox_server: Any, make_endpoint: Any) -> Iterator[str]:
     name: str = make_endpoint(sandbox_server, files={"answer.png": ANSWER})
     yield name
     sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
-    sandbox_server.wait_settled(30)
+    sandbox_server.wait_settled(SECONDS)
 
 
 def ask(clients: Clients, endpoint: str) -> bytes:

@@ -29,6 +29,7 @@ from core.plans.deploy import ModelUpload, current_spec, plan_deploy, plan_updat
 from core.plans.journal import Journal, JournalEntry
 from core.plans.plan import Plan
 from core.plans.scale import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
+from tests.support.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
@@ -77,7 +78,7 @@ class Place:
         return self.settled(name)
 
     def settled(self, name: str) -> EndpointDetail:
-        self.sandbox.wait_settled(30)
+        self.sandbox.wait_settled(SECONDS)
         return endpoint_detail(self.clients, name)
 
     def remains(self, name: str) -> list[str]:
@@ -276,7 +277,7 @@ def test_throttling_is_waited_out(at: Place) -> None:
         times=2,
     )
     assert states(execute(at.clients, deploy(at.name("throttled")))) == ["done"] * 3
-    at.sandbox.wait_settled(30)
+    at.sandbox.wait_settled(SECONDS)
 
 
 def test_an_expired_token_in_the_middle_is_finished_later(at: Place, journal: Journal) -> None:
@@ -513,7 +514,7 @@ def processes(connection: Connection, tmp_path: Path) -> Iterator[Callable[..., 
     yield start
     for process in started:
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=SECONDS)
 
 
 def say(process: subprocess.Popen[str], line: str) -> None:
@@ -586,7 +587,7 @@ def test_of_two_processes_at_one_change_the_second_is_refused(
         resume(at.clients, journal, entry)
     at.faults.clear()
     assert process.stdout.readline() == "carried out\n"
-    at.sandbox.wait_settled(30)
+    at.sandbox.wait_settled(SECONDS)
     assert len(at.remains(name)) == left
     assert journal.unfinished() == ()
 
@@ -603,7 +604,7 @@ def test_of_processes_that_race_one_wins_and_leaves_a_whole(
     ends = [process.stdout.readline() for process in both]
     assert ends.count("carried out\n") == 1
     assert sum("Another process is executing this change" in end for end in ends) == 1
-    at.sandbox.wait_settled(30)
+    at.sandbox.wait_settled(SECONDS)
     assert len(at.remains(name)) == (3 if ends[0] == "carried out\n" else 0)
     assert [entry.outcome for entry in journal.entries()] == [
         "done" if ends[0] == "carried out\n" else "cleaned up"

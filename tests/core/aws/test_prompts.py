@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS
 from tests.support.regions import assumable_role
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,7 +58,7 @@ def ask(home: Path, url: str = "", **environ: str) -> list[str]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=SECONDS,
             start_new_session=True,
         )
     finally:

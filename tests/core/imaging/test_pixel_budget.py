@@ -19,6 +19,7 @@ from core.datasets.source import Sample
 from core.errors import ImageError
 from core.imaging.image import image_share, open_image
 from core.imaging.pixel_budget import PIXELS, PixelBudget
+from tests.support.patience import SECONDS
 
 BOUND = 20
 """Seconds that any wait of these tests may take."""
@@ -148,7 +149,7 @@ def test_images_of_all_threads_stay_within_the_budget() -> None:
 
     try:
         with ThreadPoolExecutor(8) as pool:
-            assert list(pool.map(work, range(8), timeout=60)) == [4_000] * 8
+            assert list(pool.map(work, range(8), timeout=SECONDS)) == [4_000] * 8
     finally:
         PIXELS.limit = before
     assert PIXELS.used == 0

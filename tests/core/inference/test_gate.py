@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import AwsError, ModelError, NotFoundError, NotReadyError, ThrottledError
 from core.inference.gate import CallGate, StoppedError, is_throttled
+from tests.support.patience import SECONDS
 
 THROTTLED = ThrottledError("Too many calls.")
 AT_ONCE = (0.0,) * 10
@@ -36,7 +37,7 @@ def test_no_more_calls_are_in_flight_than_allowed() -> None:
         with lock:
             running[0] += 1
             peak[0] = max(peak[0], running[0])
-        meeting.wait(30)  # passes only if 3 are in flight
+        meeting.wait(SECONDS)  # passes only if 3 are in flight
         with lock:
             running[0] -= 1
 
@@ -63,7 +64,7 @@ def test_one_burst_reduces_the_limit_once() -> None:
     gate, meeting = CallGate(8, ()), threading.Barrier(8)
 
     def call() -> None:
-        meeting.wait(30)
+        meeting.wait(SECONDS)
         raise THROTTLED
 
     def attempt(_: int) -> bool:
@@ -101,12 +102,12 @@ def test_a_stopped_gate_lets_no_call_through() -> None:
 
     def call() -> str:
         started.set()
-        assert ended.wait(30)
+        assert ended.wait(SECONDS)
         return "ok"
 
     with ThreadPoolExecutor(2) as pool:
         flying = pool.submit(gate.call, call)
-        assert started.wait(30)
+        assert started.wait(SECONDS)
         waiting = pool.submit(gate.call, call)
         gate.stop()
         with pytest.raises(StoppedError):

@@ -14,6 +14,7 @@ from core.imaging.image import encode
 from core.imaging.pixel_budget import PIXELS
 from core.inference.invoke import EndpointResponse, Stage, segment
 from core.inference.pipeline import opened_photo, photo_labels
+from tests.support.patience import SECONDS
 
 
 def image_bytes(kind: str, width: int, height: int) -> bytes:
@@ -62,9 +63,9 @@ def test_a_photo_that_waits_for_memory_reports_it() -> None:
     thread = threading.Thread(target=work, daemon=True)
     with PIXELS.share(PIXELS.limit, "another"):
         thread.start()
-        assert waits.wait(20)
+        assert waits.wait(SECONDS)
         assert stages == ["waiting for memory"]
-    thread.join(20)
+    thread.join(SECONDS)
     assert stages == ["waiting for memory", "preparing"]
 
 

@@ -17,6 +17,7 @@ import pytest
 from core.errors import InputError, JournalError, SettingsError
 from core.plans.journal import Journal, JournalRecord
 from core.plans.plan import ApiCall, Plan
+from tests.support.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = tuple(ApiCall("sagemaker", "CreateModel", {"ModelName": name}, f"Create {name}.") for name in "abc")
@@ -260,7 +261,7 @@ def test_a_full_disk_is_reported_and_what_was_written_stays(
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=SECONDS,
         check=False,
     )
     assert ended.stderr == ""

@@ -19,6 +19,7 @@ from core.errors import InputError
 from core.runs import store as store_module
 from core.runs.run import Run, RunEndpoint, RunImage, new_id
 from core.runs.store import UNUSED_SECONDS, RunStore
+from tests.support.patience import SECONDS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Fill = Callable[..., RunStore]
@@ -242,7 +243,7 @@ def test_two_threads_lose_no_change(open_store):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(SECONDS)
     assert len(store.get(run.id).images) == 20
 
 
@@ -259,10 +260,10 @@ def test_one_turn_at_a_time(open_store):
 
     thread = threading.Thread(target=second)
     thread.start()
-    assert waiting.wait(30)
+    assert waiting.wait(SECONDS)
     assert not entered.is_set()
     first.release()
-    thread.join(30)
+    thread.join(SECONDS)
     assert entered.is_set()
     assert list(store.responses.folder.iterdir()) == []
 
@@ -289,7 +290,7 @@ def test_a_killed_process_gives_up_its_turn(open_store):
     )
     store.turn("a" * 32).release()
     path = store.responses.folder / f"{'a' * 32}.lock"
-    subprocess.run([sys.executable, "-c", script, str(path)], check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", script, str(path)], check=False, timeout=SECONDS)
     assert path.exists()
     store.turn("a" * 32).release()
     assert not path.exists()

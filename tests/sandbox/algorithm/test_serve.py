@@ -23,6 +23,7 @@ from PIL import Image
 
 from sandbox.algorithm.answers import record_message
 from sandbox.algorithm.archive import unpack
+from tests.support.patience import SECONDS
 
 ROOT = Path(__file__).parents[3]
 ARCHIVE = ROOT / "sandbox/demo/aerial/model.tar.gz"
@@ -70,7 +71,7 @@ class Container:
         self, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> tuple[int, str, bytes]:
         """Return status, content type and body; header names have underscores."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
         connection.request(
             method, path, body, {name.replace("_", "-"): text for name, text in headers.items()}
         )

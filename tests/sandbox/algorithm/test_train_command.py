@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.patience import SECONDS
+
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "sandbox.algorithm", "train"]
 SMALL = {
@@ -222,7 +224,7 @@ def test_sigterm_saves_the_model_and_exits_with_0(prepare: Prepare) -> None:
             break
     started = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, output
     assert time.monotonic() - started < 30
     assert "Training was stopped; the parameters so far are saved" in output
@@ -242,7 +244,7 @@ def test_it_ends_with_its_parent_process(prepare: Prepare) -> None:
         if "epoch=0, validation mIOU" in line:
             break
     os.close(writer)
-    process.communicate(timeout=60)
+    process.communicate(timeout=SECONDS)
     assert process.returncode == 0
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.common.database import Database
 from sandbox.common.disk import Disk
+from tests.support.patience import SECONDS
 
 SANDBOX = Path(__file__).parents[3] / "sandbox"
 SCHEMA = "create table if not exists item(name text primary key, body text);"
@@ -75,7 +76,7 @@ def test_another_thread_does_not_see_half_a_transaction(database: Database) -> N
         reader.start()
         assert started.wait(10)
         insert(database, "b")
-    reader.join(10)
+    reader.join(SECONDS)
     assert seen == [["a", "b"]]
 
 

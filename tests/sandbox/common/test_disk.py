@@ -24,6 +24,7 @@ from sandbox.common.lossy_output import LossyStream
 from sandbox.http.server import Listener, bind
 from sandbox.launcher import Address, running
 from sandbox.services.s3 import S3
+from tests.support.patience import SECONDS, WAITER
 
 PROJECT = Path(__file__).resolve().parents[3]
 STUBBED = [
@@ -115,7 +116,7 @@ def start(tmp_path: Path, eventually: Eventually) -> Iterator[Callable[..., Addr
     def end() -> None:
         for process in running_now:
             process.terminate()
-            process.wait(30)
+            process.wait(SECONDS)
         running_now.clear()
 
     def run(limit: int = resource.RLIM_INFINITY) -> Address:
@@ -134,7 +135,7 @@ def start(tmp_path: Path, eventually: Eventually) -> Iterator[Callable[..., Addr
             address = running(tmp_path / "data")
             return address if address is not None and address.pid == process.pid else None
 
-        address: Address = eventually(probe, 60)
+        address: Address = eventually(probe)
         return address
 
     yield run
@@ -166,7 +167,7 @@ def test_an_endpoint_recovers_from_a_full_disk(
     sagemaker.create_endpoint_config(EndpointConfigName="m", ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName="m", EndpointConfigName="m")
     waiter = sagemaker.get_waiter("endpoint_in_service")
-    waiter.wait(EndpointName="m", WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
+    waiter.wait(EndpointName="m", WaiterConfig=WAITER)
 
     address = start(LIMIT)
     endpoint = _client(address, "sagemaker").describe_endpoint(EndpointName="m")
@@ -199,7 +200,7 @@ def small(tmp_path: Path) -> Iterator[tuple[Any, list[int]]]:
     sock.close()
     thread = Thread(target=listener.serve_forever, args=(0.05,), daemon=True)
     thread.start()
-    connection = HTTPConnection("127.0.0.1", listener.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", listener.port, timeout=SECONDS)
 
     def send(method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, str]:
         connection.request(method, path, body, headers)

@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from tests.support.patience import WAITER
+
 Client = Callable[..., Any]
 
 
@@ -42,7 +44,7 @@ def test_requests_and_responses_are_captured(
         EndpointConfigName=config, ProductionVariants=variant, DataCaptureConfig=capture
     )
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
-    wait = {"EndpointName": name, "WaiterConfig": {"Delay": 0.05, "MaxAttempts": 400}}
+    wait = {"EndpointName": name, "WaiterConfig": WAITER}
     sagemaker.get_waiter("endpoint_in_service").wait(**wait)
     described = sagemaker.describe_endpoint(EndpointName=name)["DataCaptureConfig"]
     assert (described["CaptureStatus"], described["CurrentSamplingPercentage"]) == ("Started", 100)

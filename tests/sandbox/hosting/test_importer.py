@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.server import Sandbox
+from tests.support.patience import WAITER
 
 Client = Callable[..., Any]
 DAY = 86_400
@@ -61,7 +62,7 @@ def test_five_hundred_endpoints_are_found_in_five_searches(
         with pytest.raises(ClientError, match="not found"):
             make_client(sandbox, "sagemaker-runtime").invoke_endpoint(EndpointName="many-000", Body=b"x")
         sagemaker.delete_endpoint(EndpointName="many-000")
-        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="many-000", WaiterConfig={"Delay": 0.05})
+        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="many-000", WaiterConfig=WAITER)
 
 
 def test_metrics_may_have_a_past(sandbox: Sandbox, client: Client) -> None:

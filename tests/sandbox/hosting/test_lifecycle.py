@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from sandbox.common.limits import SandboxLimits
 from sandbox.server import Sandbox
+from tests.support.patience import WAITER
 
 Client = Callable[..., Any]
 Endpoint = Callable[..., str]
@@ -37,7 +39,7 @@ def test_an_endpoint_is_creating_first_and_in_service_when_ping_answers(
     sagemaker = client("sagemaker")
     first = sagemaker.describe_endpoint(EndpointName=name)
     gate.touch()
-    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": 0.05})
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig=WAITER)
     last = sagemaker.describe_endpoint(EndpointName=name)
     assert (first["EndpointStatus"], last["EndpointStatus"]) == ("Creating", "InService")
     assert "ProductionVariants" not in first
@@ -49,17 +51,23 @@ def test_an_endpoint_is_creating_first_and_in_service_when_ping_answers(
     assert last["LastModifiedTime"] > last["CreationTime"]
 
 
-def test_a_deleted_endpoint_is_deleting_and_then_gone(client: Client, stub_endpoint: Endpoint) -> None:
+def test_a_deleted_endpoint_is_deleting_and_then_gone(
+    tmp_path: Path, stub_programs: dict[str, list[str]], make_client: Client, make_endpoint: Endpoint
+) -> None:
     """DeleteEndpoint returns immediately, the process ends, and the name is free again."""
-    name = stub_endpoint(behavior={"stubborn": True})
-    sagemaker = client("sagemaker")
-    sagemaker.delete_endpoint(EndpointName=name)
-    assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Deleting"
-    with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+    end = tmp_path / "end"
+    limits = SandboxLimits(stop_seconds=600)
+    with Sandbox(tmp_path / "data", programs=stub_programs, limits=limits) as sandbox:
+        name = make_endpoint(sandbox, behavior={"lingers": str(end)})
+        sagemaker = make_client(sandbox, "sagemaker")
         sagemaker.delete_endpoint(EndpointName=name)
-    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 0.05})
-    with pytest.raises(ClientError, match="Could not find endpoint"):
-        sagemaker.describe_endpoint(EndpointName=name)
+        assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Deleting"
+        with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+            sagemaker.delete_endpoint(EndpointName=name)
+        end.touch()
+        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig=WAITER)
+        with pytest.raises(ClientError, match="Could not find endpoint"):
+            sagemaker.describe_endpoint(EndpointName=name)
 
 
 def _serve(
@@ -141,10 +149,13 @@ def test_an_endpoint_outlives_its_model_and_configuration(client: Client, stub_e
 
 
 def test_a_process_that_dies_is_started_again(
-    client: Client, stub_endpoint: Endpoint, eventually: Callable[..., Any], sandbox: Sandbox
+    client: Client, stub_endpoint: Endpoint, eventually: Callable[..., Any], tmp_path: Path
 ) -> None:
     """The endpoint stays InService; calls get ModelErrors until a new process answers."""
-    name = stub_endpoint(behavior={"mortal": True})
+    gate = tmp_path / "gate"
+    gate.touch()
+    name = stub_endpoint(behavior={"mortal": True, "gate": str(gate)})
+    gate.unlink()  # the next process is not ready before the test says so
     runtime = client("sagemaker-runtime")
     first = runtime.invoke_endpoint(EndpointName=name, Body=b"x")["Body"].read()
     with pytest.raises(runtime.exceptions.ModelError):
@@ -153,6 +164,7 @@ def test_a_process_that_dies_is_started_again(
         runtime.invoke_endpoint(EndpointName=name, Body=b"x")
     assert caught.value.response["OriginalStatusCode"] == 503
     assert client("sagemaker").describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService"
+    gate.touch()
 
     def answer() -> bytes | None:
         try:

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.common.limits import SandboxLimits
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS, wait_until
 
 Client = Callable[..., Any]
 Endpoint = Callable[..., str]
@@ -72,7 +73,7 @@ def settled(small: Sandbox, sagemaker: Any) -> Callable[[str], dict[str, Any]]:
     """settled(endpoint) -> its description, once no change is in progress."""
 
     def wait(name: str) -> dict[str, Any]:
-        assert small.wait_settled(30)
+        assert small.wait_settled(SECONDS)
         document: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
         return document
 
@@ -110,25 +111,26 @@ def test_no_call_fails_while_an_endpoint_changes_its_model(
     sagemaker: Any, runtime: Any, endpoint: Endpoint, eventually: Client, settled: Client
 ) -> None:
     """Clients that keep invoking get the old model's responses, then the new one's, and no error."""
-    old = endpoint(files={"old": b""}, behavior={"seconds": 0.02})
-    new = endpoint(files={"new": b""}, behavior={"seconds": 0.02, "ping_seconds": 0.5})
+    old = endpoint(files={"old": b""}, behavior={"seconds": 0.05})
+    new = endpoint(files={"new": b""}, behavior={"seconds": 0.05})
     before = _ask(runtime, old)["pid"]
     stop = threading.Event()
+    seen: list[list[str]] = [[] for _ in range(4)]
 
-    def keep_calling() -> list[str]:
-        seen = []
+    def keep_calling(models: list[str]) -> None:
         while not stop.is_set():
-            seen.append(_ask(runtime, old)["model"][1])
-        return seen
+            models.append(_ask(runtime, old)["model"][1])
 
     with ThreadPoolExecutor(4) as pool:
-        clients = [pool.submit(keep_calling) for _ in range(4)]
-        sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
-        waiter = sagemaker.get_waiter("endpoint_in_service")
-        waiter.wait(EndpointName=old, WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
-        eventually(lambda: _ask(runtime, old)["model"][1] == "new")
-        stop.set()
-        seen = [client.result() for client in clients]
+        clients = [pool.submit(keep_calling, models) for models in seen]
+        try:
+            eventually(lambda: all(seen))
+            sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
+            eventually(lambda: all(models[-1] == "new" for models in seen) or any(x.done() for x in clients))
+        finally:
+            stop.set()
+        for client in clients:
+            client.result()
     for calls in seen:
         assert [name for name, _ in Counter(calls).items()] == ["old", "new"], calls
         assert calls == sorted(calls, reverse=True)
@@ -168,15 +170,28 @@ def test_the_old_one_answers_until_the_new_one_is_ready(
 
 
 def test_a_request_on_its_way_is_answered_by_the_old_model(
-    sagemaker: Any, runtime: Any, endpoint: Endpoint, settled: Client
+    sagemaker: Any,
+    runtime: Any,
+    endpoint: Endpoint,
+    settled: Client,
+    tmp_path: Path,
 ) -> None:
     """The old process ends after its last response."""
-    old, new = endpoint(behavior={"seconds": 2}, files={"old": b""}), endpoint()
+    held = tmp_path / "held"
+    old, new = endpoint(behavior={"held": str(held)}, files={"old": b""}), endpoint(files={"new": b""})
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(_ask, runtime, old)
-        sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
-        assert settled(old)["EndpointConfigName"] == new
+        try:
+            (arrived,) = wait_until(lambda: list(tmp_path.glob("held-*")))
+            sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
+            assert settled(old)["EndpointConfigName"] == new
+            assert "new" in _ask(runtime, old)["model"]
+            assert not call.done()
+            assert not _gone(int(arrived.name.removeprefix("held-")))
+        finally:
+            held.touch()
         assert "old" in call.result()["model"]
+    wait_until(lambda: _gone(int(arrived.name.removeprefix("held-"))))
 
 
 @pytest.fixture
@@ -324,7 +339,7 @@ def test_weights_change_and_survive_a_restart(
         ]
         sagemaker.create_endpoint_config(EndpointConfigName="ab", ProductionVariants=variants)
         sagemaker.create_endpoint(EndpointName="ab", EndpointConfigName="ab")
-        sandbox.wait_settled(30)
+        assert sandbox.wait_settled(SECONDS)
         assert {_ask(runtime, "ab")["variant"] for _ in range(40)} == {"A", "B"}
         wanted = [{"VariantName": "A", "DesiredWeight": 0.0}, {"VariantName": "B", "DesiredWeight": 9.0}]
         pids = {_ask(runtime, "ab", TargetVariant=name)["pid"] for name in "AB"}
@@ -333,11 +348,11 @@ def test_weights_change_and_survive_a_restart(
         )
         first = sagemaker.describe_endpoint(EndpointName="ab")
         assert [variant["DesiredWeight"] for variant in first["ProductionVariants"]] == [0.0, 9.0]
-        sandbox.wait_settled(30)
+        assert sandbox.wait_settled(SECONDS)
         assert {_ask(runtime, "ab")["variant"] for _ in range(20)} == {"B"}
         assert {_ask(runtime, "ab", TargetVariant=name)["pid"] for name in "AB"} == pids
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
-        sandbox.wait_settled(30)
+        assert sandbox.wait_settled(SECONDS)
         sagemaker, runtime = make_client(sandbox, "sagemaker"), make_client(sandbox, "sagemaker-runtime")
         endpoint = sagemaker.describe_endpoint(EndpointName="ab")
         assert [variant["CurrentWeight"] for variant in endpoint["ProductionVariants"]] == [0.0, 9.0]
@@ -367,7 +382,7 @@ def test_an_update_continues_after_a_restart(
         assert sagemaker.describe_endpoint(EndpointName=old)["EndpointStatus"] == "Updating"
         assert "old" in eventually(lambda: _answer(runtime, old))["model"]
         gate.touch()
-        assert sandbox.wait_settled(30)
+        assert sandbox.wait_settled(SECONDS)
         endpoint = sagemaker.describe_endpoint(EndpointName=old)
         assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", new)
         assert "new" in _ask(runtime, old)["model"]

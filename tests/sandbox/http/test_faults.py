@@ -64,7 +64,7 @@ def test_a_connection_ends_before_the_answer(sandbox: Sandbox, client: Client, k
 
 def test_a_delay_outlasts_the_clients_patience(sandbox: Sandbox, client: Client) -> None:
     """The response is late, and a client with a shorter timeout sees a timeout."""
-    sandbox.faults.add("delay", operation="ListModels", seconds=1.5, times=1)
+    sandbox.faults.add("delay", operation="ListModels", seconds=600, times=1)
     with pytest.raises(ReadTimeoutError):
         client("sagemaker", read_timeout=0.3).list_models()
 

@@ -20,6 +20,7 @@ from sandbox.algorithm.service import InferenceService, http_server
 from sandbox.http.protocol import whole_number
 from sandbox.server import Sandbox
 from sandbox.training.metrics import MetricFinder
+from tests.support.patience import SECONDS
 
 HUGE = "9" * 5000  # int() raises above 4,300 digits
 NOT_LENGTHS = [HUGE, "-5", "+5", " ", "5_0", "0x5", "1.5", "1e3", "\xb2", "nan", str(2**63)]
@@ -32,7 +33,7 @@ def _send(
 ) -> tuple[int, str, bytes]:
     """Send a request as it is; return status, content type and body."""
     parts = urlsplit(sandbox.address.url)
-    connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=20)
+    connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=SECONDS)
     try:
         connection.putrequest(method, path)
         for name, value in headers:
@@ -252,7 +253,7 @@ def test_the_algorithm_refuses_an_invalid_length(tmp_path: Path, value: str) -> 
     """The algorithm's own server, which local processes can reach, answers 400 and closes the connection."""
     server = http_server(socket.create_server(("127.0.0.1", 0)), InferenceService(tmp_path))
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    connection = HTTPConnection("127.0.0.1", server.socket.getsockname()[1], timeout=10)
+    connection = HTTPConnection("127.0.0.1", server.socket.getsockname()[1], timeout=SECONDS)
     connection.putrequest("POST", "/invocations")
     connection.putheader("Content-Length", value.encode("latin-1"))
     connection.endheaders()

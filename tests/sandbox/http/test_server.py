@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sandbox.http.server import Listener, bind
+from tests.support.patience import SECONDS
 
 
 def _app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -38,7 +39,7 @@ def connection() -> Iterable[HTTPConnection]:
     sock.close()
     thread = Thread(target=listener.serve_forever, args=(0.05,))
     thread.start()
-    opened = HTTPConnection("127.0.0.1", listener.port, timeout=5)
+    opened = HTTPConnection("127.0.0.1", listener.port, timeout=SECONDS)
     yield opened
     opened.close()
     listener.stop()
@@ -101,7 +102,7 @@ def test_stopping_ends_open_connections() -> None:
     sock.close()
     thread = Thread(target=listener.serve_forever, args=(0.05,))
     thread.start()
-    with socket.create_connection(("127.0.0.1", listener.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", listener.port), timeout=SECONDS) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok")
         assert client.recv(1000).startswith(b"HTTP/1.1 200 OK")
         listener.stop()
@@ -117,7 +118,7 @@ def test_idle_connection(capfd: pytest.CaptureFixture[str]) -> None:
     sock.close()
     thread = Thread(target=listener.serve_forever, args=(0.02,))
     thread.start()
-    with socket.create_connection(("127.0.0.1", listener.port), timeout=5) as idle:
+    with socket.create_connection(("127.0.0.1", listener.port), timeout=SECONDS) as idle:
         assert idle.recv(1) == b""
     listener.stop()
     thread.join()

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.http.sigv4 import canonical_request, parse, sign
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS
 
 CALLS = [("sagemaker", "list_endpoints"), ("logs", "describe_log_groups"), ("cloudwatch", "list_metrics")]
 CALLS += [("sts", "get_caller_identity"), ("s3", "list_buckets")]
@@ -65,7 +66,7 @@ def test_an_unknown_key_is_said_to_be_unknown(sandbox: Sandbox, service: str, ca
 
 def _send(sandbox: Sandbox, request: AWSRequest) -> HTTPResponse:
     parts = urlsplit(request.url)
-    connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=10)
+    connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=SECONDS)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     connection.request(request.method, path, request.data, dict(request.headers.items()))
     return connection.getresponse()
@@ -149,11 +150,11 @@ def test_a_presigned_url_opens_its_object(
     url = client("s3", signature_version=version).generate_presigned_url(
         "get_object", Params=params, ExpiresIn=60
     )
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=SECONDS) as answer:
         assert (answer.read(), answer.headers["Content-Type"]) == (b"content", "text/x-other")
     for changed in (url.replace(f"{name}=", f"{name}=1"), url.replace("x-other", "html")):
         with pytest.raises(HTTPError) as caught:
-            urllib.request.urlopen(changed, timeout=10)
+            urllib.request.urlopen(changed, timeout=SECONDS)
         assert b"SignatureDoesNotMatch" in caught.value.read()
 
 
@@ -165,7 +166,7 @@ def test_a_presigned_url_of_the_old_kind_expires(client: Callable[..., Any], sto
         url = s3.generate_presigned_url("get_object", Params=params, ExpiresIn=expires)
         url = url if key == "AWSAccessKeyId" else url.replace("AWSAccessKeyId=AKIA", "AWSAccessKeyId=AKIX")
         with pytest.raises(HTTPError) as caught:
-            urllib.request.urlopen(url, timeout=10)
+            urllib.request.urlopen(url, timeout=SECONDS)
         assert (caught.value.code, code in caught.value.read()) == (403, True)
 
 
@@ -178,7 +179,7 @@ def test_a_presigned_url_expires(sandbox: Sandbox, stored: tuple[str, str]) -> N
     signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
     auth._inject_signature_to_request(request, signature)
     with pytest.raises(HTTPError) as caught:
-        urllib.request.urlopen(request.url, timeout=10)
+        urllib.request.urlopen(request.url, timeout=SECONDS)
     text = caught.value.read()
     assert caught.value.code == 403
     assert b"AccessDenied" in text

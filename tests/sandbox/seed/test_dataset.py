@@ -17,6 +17,7 @@ from PIL import Image
 from sandbox.seed.dataset import DatasetSeed, default_cache, drawing_version
 from sandbox.seed.seed import BUCKET
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS
 
 PROJECT = Path(__file__).parents[3]
 QUICK = "import sys, pathlib; folder = pathlib.Path(sys.argv[1]) / 'train'; folder.mkdir(); "
@@ -51,7 +52,7 @@ def _seed(
 
 
 def _end(seed: DatasetSeed) -> None:
-    assert seed.wait(30)
+    assert seed.wait(SECONDS)
     seed.close()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from sandbox.seed.seed import BUCKET, ROLE, seed
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS, WAITER
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_a_new_sandbox_has_a_role_a_bucket_and_its_demos(
     with Sandbox(tmp_path / "data", programs=stub_programs) as sandbox:
         assert seed(sandbox.loopback, tmp_path / "data", lines.append, demos=demos) == ["aerial-land-cover"]
         assert lines == [f"The demo coastlines is left out: {demos}/coastlines has no model.tar.gz."]
-        assert sandbox.wait_settled(30)
+        assert sandbox.wait_settled(SECONDS)
         sagemaker, s3 = make_client(sandbox, "sagemaker"), make_client(sandbox, "s3")
         endpoint = sagemaker.describe_endpoint(EndpointName="aerial-land-cover")
         assert endpoint["EndpointStatus"] == "InService", endpoint
@@ -71,13 +72,11 @@ def test_deleted_demos_do_not_come_back(
     data = tmp_path / "data"
     with Sandbox(data, programs=stub_programs) as sandbox:
         seed(sandbox.loopback, data, print, demos=demos)
-        sandbox.wait_settled(30)
+        sandbox.wait_settled(SECONDS)
         (data / "seeded.json").unlink()
         assert seed(sandbox.loopback, data, print, demos=demos) == ["aerial-land-cover"]
         sagemaker = sandbox.loopback.client("sagemaker")
         sagemaker.delete_endpoint(EndpointName="aerial-land-cover")
-        sagemaker.get_waiter("endpoint_deleted").wait(
-            EndpointName="aerial-land-cover", WaiterConfig={"Delay": 0.05}
-        )
+        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="aerial-land-cover", WaiterConfig=WAITER)
         assert seed(sandbox.loopback, data, print, demos=demos) == []
         assert sagemaker.list_endpoints()["Endpoints"] == []

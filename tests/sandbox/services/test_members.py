@@ -16,6 +16,7 @@ from sandbox.common.limits import SandboxLimits
 from sandbox.http.protocol import service
 from sandbox.server import Sandbox
 from sandbox.services.sagemaker import members as supported
+from tests.support.patience import WAITER
 
 Client = Callable[..., Any]
 ROLE = "arn:aws:iam::123456789012:role/SegdeckSandboxRole"
@@ -295,9 +296,7 @@ def test_no_member_of_a_deployment_is_accepted_and_ignored(sagemaker: Any, opera
     names = itertools.count(1)
 
     def settled(name: str) -> Any:
-        sagemaker.get_waiter("endpoint_in_service").wait(
-            EndpointName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 400}
-        )
+        sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig=WAITER)
         return sagemaker.describe_endpoint(EndpointName=name)
 
     def call(operation: str, sent: dict[str, Any]) -> Any:
@@ -404,7 +403,7 @@ def test_retained_deployment_config(idle: Sandbox, sagemaker: Any) -> None:
     """RetainDeploymentConfig keeps the last deployment configuration; without it, it is dropped."""
     policy = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": ROUTING}}
     wait = sagemaker.get_waiter("endpoint_in_service")
-    settle = {"EndpointName": "guarded", "WaiterConfig": {"Delay": 0.05, "MaxAttempts": 400}}
+    settle = {"EndpointName": "guarded", "WaiterConfig": WAITER}
     sagemaker.create_endpoint(EndpointName="guarded", EndpointConfigName="c", DeploymentConfig=policy)
     wait.wait(**settle)
     for retain, kept in ((True, policy), (False, None)):

@@ -15,6 +15,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.support.patience import SECONDS
+
 ACCOUNT = "123456789012"
 DEFAULT_ROLE = "SegdeckSandboxRole"
 TRUST = {
@@ -224,7 +226,7 @@ class TestGateway:
         iam.create_role(RoleName="stays", AssumeRolePolicyDocument=json.dumps(TRUST))
         scope = "AWS4-HMAC-SHA256 Credential=A/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0"
         for headers in ({}, {"Authorization": scope, "X-Amz-Date": "20260101T000000Z"}):
-            connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=SECONDS)
             connection.request("POST", "/moto-api/reset", headers=headers)
             assert connection.getresponse().status >= 400
         assert iam.get_role(RoleName="stays")["Role"]["RoleName"] == "stays"

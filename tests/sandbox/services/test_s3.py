@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.http.server import Listener, bind
 from sandbox.services.s3 import S3
+from tests.support.patience import SECONDS
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _code(raised: pytest.ExceptionInfo[ClientError]) -> tuple[str, int]:
 
 
 def _ask(served: Served, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=SECONDS)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body, named)
     response = connection.getresponse()
@@ -277,7 +278,7 @@ class TestPromises:
 
     def test_transfer_encoding_chunked(self, served: Served, bucket: str) -> None:
         """A body in HTTP's own chunked encoding, without a known length, is stored completely."""
-        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=SECONDS)
         connection.request("PUT", f"/{bucket}/k", iter([b"one", b"two"]), encode_chunked=True)
         assert connection.getresponse().status == 200
         assert served.client.get_object(Bucket=bucket, Key="k")["Body"].read() == b"onetwo"

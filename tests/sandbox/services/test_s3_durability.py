@@ -6,7 +6,6 @@ import http.client
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from sandbox.services.s3 import S3
 from sandbox.services.s3.payload import CHUNK
 from sandbox.services.s3.store import ObjectStore
 from sandbox.services.s3.values import Attributes
+from tests.support.patience import SECONDS, wait_until
 
 _ROOT = Path(__file__).parents[3]
 _SERVE = """
@@ -40,7 +40,7 @@ class Server:
         self.port = int(self.process.stdout.readline())
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
         connection.request(method, path, body)
         response = connection.getresponse()
         return response.status, response.read()
@@ -65,13 +65,6 @@ def serve(tmp_path: Path):
         server.kill()
 
 
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not become true within 20 s"
-        time.sleep(0.01)
-
-
 def _files(root: Path) -> list[Path]:
     return [path for path in (root / "blobs").rglob("*") if path.is_file()]
 
@@ -85,7 +78,7 @@ def test_kill_in_the_middle_of_an_upload(serve: Callable[[], Server], tmp_path: 
         upload.sendall(
             b"PUT /bucket/k HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n" + bytes(3 * CHUNK)
         )
-        _wait_for(lambda: sum(path.stat().st_size for path in _files(tmp_path)) > CHUNK)
+        wait_until(lambda: sum(path.stat().st_size for path in _files(tmp_path)) > CHUNK)
         server.kill()
     assert len(_files(tmp_path)) == 2
     again = serve()
@@ -102,8 +95,8 @@ def test_client_gone_in_the_middle_of_an_upload(serve: Callable[[], Server], tmp
         upload.sendall(
             b"PUT /bucket/k HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n" + bytes(3 * CHUNK)
         )
-        _wait_for(lambda: len(_files(tmp_path)) == 2)
-    _wait_for(lambda: len(_files(tmp_path)) == 1)
+        wait_until(lambda: len(_files(tmp_path)) == 2)
+    wait_until(lambda: len(_files(tmp_path)) == 1)
     assert server.ask("GET", "/bucket/k") == (200, b"old")
 
 
@@ -126,7 +119,7 @@ def test_memory_is_bounded(serve: Callable[[], Server]) -> None:
     server.ask("PUT", "/bucket")
     before = _peak(server)
     size = 200 << 20
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=SECONDS)
     connection.request("PUT", "/bucket/k", (bytes(CHUNK) for _ in range(200)), {"Content-Length": str(size)})
     assert connection.getresponse().status == 200
     connection.close()

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.server import Sandbox
+from tests.support.patience import SECONDS
 
 Client = Callable[..., Any]
 IMAGE = "x/semantic-segmentation:1"
@@ -217,7 +218,7 @@ def test_endpoints_are_listed_by_status_and_time(
         EndpointConfigName="listed-bad", ProductionVariants=[_variant("listed-bad")]
     )
     sagemaker.create_endpoint(EndpointName="listed-bad", EndpointConfigName="listed-bad")
-    fresh.wait_settled(10)
+    fresh.wait_settled(SECONDS)
 
     def names(**filters: Any) -> list[str]:
         page = sagemaker.list_endpoints(NameContains="listed-", **filters)
@@ -262,6 +263,6 @@ def test_the_users_own_aws_settings_do_not_apply(
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
-        sandbox.wait_settled(30)
+        sandbox.wait_settled(SECONDS)
         endpoint = sandbox.loopback.client("sagemaker").describe_endpoint(EndpointName=before)
     assert endpoint["EndpointStatus"] == "InService", endpoint

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import tarfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -115,8 +114,12 @@ def test_the_log_is_whole_when_the_job_has_ended(client: Client, train: Train) -
 def test_metrics_are_reported_while_it_runs(train: Train, job: Job, eventually: Callable[..., Any]) -> None:
     """FinalMetricDataList has the last value of each metric, and is updated while the job runs."""
     name = train(wait=False, seconds="60")
-    metrics = eventually(lambda: job(name).get("FinalMetricDataList"))
-    assert {item["MetricName"]: item["Value"] for item in metrics} == {
+
+    def metrics() -> dict[str, float]:
+        return {item["MetricName"]: item["Value"] for item in job(name).get("FinalMetricDataList", [])}
+
+    eventually(lambda: len(metrics()) == 4)  # they arrive line by line
+    assert metrics() == {
         "train:loss": 1.0,
         "train:throughput": 30.0,
         "validation:mIOU": pytest.approx(0.1),
@@ -151,10 +154,10 @@ def test_a_job_stopped_while_it_downloads_never_trains(
     client: Client, sandbox: Sandbox, train: Train, job: Job, eventually: Callable[..., Any]
 ) -> None:
     """Stopping follows Downloading, and Stopped follows Stopping."""
-    sandbox.faults.add("delay", operation=f"GET /{BUCKET}/train/0.jpg", seconds=60)
+    sandbox.faults.add("delay", operation=f"GET /{BUCKET}/train/0.jpg", seconds=600)
     name = train(wait=False)
     job(name, "Downloading")
-    eventually(lambda: sandbox.faults.hits, 60)  # the status comes before the first request of the download
+    eventually(lambda: sandbox.faults.hits)  # the status comes before the first request of the download
     client("sagemaker").stop_training_job(TrainingJobName=name)
     job(name, "Stopping")
     sandbox.faults.clear()
@@ -165,7 +168,7 @@ def test_a_job_stopped_while_it_downloads_never_trains(
 
 def test_the_time_limit_stops_a_job(train: Train, job: Job) -> None:
     """MaxRuntimeInSeconds leads to SIGTERM, a saved model, and Stopped with MaxRuntimeExceeded."""
-    name = train(members={"StoppingCondition": {"MaxRuntimeInSeconds": 3}}, seconds="60")
+    name = train(members={"StoppingCondition": {"MaxRuntimeInSeconds": 1}}, seconds="60")
     document = job(name)
     assert (document["TrainingJobStatus"], document["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     assert _passed(document)[2:] == ["Training", "Stopping", "Uploading", "MaxRuntimeExceeded"]
@@ -282,7 +285,7 @@ def _until(sandbox: Sandbox, eventually: Callable[..., Any], name: str, *statuse
             document if {document["TrainingJobStatus"], document["SecondaryStatus"]} & set(statuses) else None
         )
 
-    document: dict[str, Any] = eventually(probe, 60)
+    document: dict[str, Any] = eventually(probe)
     return document
 
 
@@ -359,8 +362,6 @@ def test_a_restart_fails_running_jobs_and_queues_waiting_ones(
         eventually(lambda: logs.describe_log_groups()["logGroups"])
         events = eventually(lambda: logs.filter_log_events(logGroupName=GROUP)["events"])
         pid = json.loads(events[0]["message"])["pid"]
-        began = time.monotonic()
-    assert time.monotonic() - began < 10
     assert _gone(pid)
     with small() as sandbox:
         document = _until(sandbox, eventually, "running", "Failed")
@@ -396,4 +397,4 @@ def test_use_of_the_machine_is_published(
             metrics = cloudwatch.list_metrics(Namespace=GROUP, Dimensions=[dimension])["Metrics"]
             return {item["MetricName"] for item in metrics if "Utilization" in item["MetricName"]}
 
-        assert eventually(names) == {"CPUUtilization", "MemoryUtilization"}
+        eventually(lambda: names() == {"CPUUtilization", "MemoryUtilization"})

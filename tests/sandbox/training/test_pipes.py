@@ -15,6 +15,7 @@ from sandbox.common.recordio import framed, records
 from sandbox.server import Sandbox
 from sandbox.training.channels import ChannelDownloader, DownloadError
 from sandbox.training.pipes import ChannelPipes
+from tests.support.patience import SECONDS
 
 BUCKET = "manifests"
 COUNT = 5
@@ -141,7 +142,7 @@ def test_an_object_that_is_missing_fails_the_job(
     failed = threading.Event()
     pipes = open_pipes(manifest, failed=failed.set, RecordWrapperType="RecordIO")
     assert read(tmp_path, 0)[:2] == ["0.jpg", "0.png"]
-    assert failed.wait(20)
+    assert failed.wait(SECONDS)
     assert pipes.failure.startswith("Data download failed")
     assert words in pipes.failure
 

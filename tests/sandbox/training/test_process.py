@@ -15,6 +15,7 @@ import boto3
 import pytest
 
 from sandbox.launcher import Address, running
+from tests.support.patience import SECONDS
 
 PROJECT = Path(__file__).resolve().parents[3]
 STUB = PROJECT / "tests" / "support" / "stub_training.py"
@@ -43,13 +44,13 @@ def start(tmp_path: Path, eventually: Eventually) -> Iterator[Start]:
             address = running(tmp_path / "data")
             return address if address is not None and address.pid == process.pid else None
 
-        return process, eventually(probe, 60)
+        return process, eventually(probe)
 
     yield run
     for process in processes:
         if process.poll() is None:
             process.kill()
-        process.wait(20)
+        process.wait(SECONDS)
 
 
 def _client(address: Address, service: str) -> Any:
@@ -80,7 +81,7 @@ def _begin(
             events = logs.filter_log_events(logGroupName=group, logStreamNamePrefix=f"{name}/")["events"]
             return next((text for event in events if (text := event["message"]).startswith(beginning)), None)
 
-        return str(eventually(probe, 60))
+        return str(eventually(probe))
 
     return json.loads(line('{"pid"'))["pid"], int(line("child ").removeprefix("child "))
 
@@ -99,7 +100,7 @@ def test_no_training_outlives_the_sandbox(
     sagemaker = _client(address, "sagemaker")
     eventually(lambda: sagemaker.describe_training_job(TrainingJobName="cut-off").get("FinalMetricDataList"))
     process.send_signal(number)
-    assert process.wait(20) == (0 if number == signal.SIGTERM else -number)
+    assert process.wait(SECONDS) == (0 if number == signal.SIGTERM else -number)
     eventually(lambda: all(map(_gone, pids)))
     _, address = start()
     sagemaker = _client(address, "sagemaker")

@@ -14,9 +14,9 @@ from PIL import Image
 from core.wire.decode import decode
 from sandbox.server import Sandbox
 from tests.sandbox.transform.conftest import BUCKET, put_model, request
+from tests.support.patience import WAITER
 
 DEMO = Path(__file__).resolve().parents[3] / "sandbox" / "demo" / "aerial"
-QUICK = {"Delay": 0.1, "MaxAttempts": 1200}
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,9 @@ def test_outputs_equal_the_endpoints(real: Sandbox, make_client: Any) -> None:
         output = {"S3OutputPath": f"s3://{BUCKET}/{name}", "Accept": accept}
         sagemaker.create_transform_job(**request(name, model, "photos", TransformOutput=output))
         sagemaker.get_waiter("transform_job_completed_or_stopped").wait(
-            TransformJobName=name, WaiterConfig=QUICK
+            TransformJobName=name, WaiterConfig=WAITER
         )
-    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="real", WaiterConfig=QUICK)
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="real", WaiterConfig=WAITER)
     listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="photos/")["Contents"]
     assert len(listed) == 3
     for item in listed:

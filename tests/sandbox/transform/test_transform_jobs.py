@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from sandbox.server import Sandbox
 from sandbox.transform.inputs import InputError, list_inputs
 from sandbox.transform.worker import ExecutionParameters
 from tests.sandbox.transform.conftest import BUCKET, Jobs, request
+from tests.support.patience import WAITER
 
 Client = Callable[..., Any]
-QUICK = {"Delay": 0.05, "MaxAttempts": 1200}
 
 
 def resources(count: int, instance: str = "ml.g4dn.xlarge") -> dict[str, Any]:
@@ -34,12 +35,17 @@ def source(uri: str, kind: str = "S3Prefix") -> dict[str, Any]:
     }
 
 
-def test_every_image_gets_its_output(jobs: Jobs) -> None:
+def test_every_image_gets_its_output(jobs: Jobs, tmp_path: Path) -> None:
     """A job is InProgress, then Completed with its times; the output of x.jpg is x.jpg.out at its relative key."""
-    name = jobs.create(jobs.model(files={"answer.png": b"a mask"}), jobs.images("a.jpg", "deep/er/b.jpg"))
+    gate = tmp_path / "gate"
+    model = jobs.model(files={"answer.png": b"a mask"}, gate=str(gate))
+    name = jobs.create(model, jobs.images("a.jpg", "deep/er/b.jpg"))
     sagemaker = jobs.sagemaker
     assert sagemaker.describe_transform_job(TransformJobName=name)["TransformJobStatus"] == "InProgress"
-    sagemaker.get_waiter("transform_job_completed_or_stopped").wait(TransformJobName=name, WaiterConfig=QUICK)
+    gate.touch()
+    sagemaker.get_waiter("transform_job_completed_or_stopped").wait(
+        TransformJobName=name, WaiterConfig=WAITER
+    )
     document = sagemaker.describe_transform_job(TransformJobName=name)
     assert document["TransformJobStatus"] == "Completed"
     assert document["CreationTime"] <= document["TransformStartTime"] <= document["TransformEndTime"]
@@ -202,10 +208,13 @@ class TestContainer:
             jobs.lines(name)[0] == "MaxConcurrentTransforms=2, MaxPayloadInMB=10, BatchStrategy=MULTI_RECORD"
         )
 
-    def test_workers(self, jobs: Jobs) -> None:
+    def test_workers(self, jobs: Jobs, tmp_path: Path, eventually: Callable[..., Any]) -> None:
         """Each instance is a container of its own, and all take part; each has two log streams."""
-        names = [f"{number}.jpg" for number in range(12)]
-        name = jobs.create(jobs.model(seconds=0.05), jobs.images(*names), TransformResources=resources(3))
+        names, held = [f"{number}.jpg" for number in range(6)], tmp_path / "held"
+        model = jobs.model(held=str(held))
+        name = jobs.create(model, jobs.images(*names), TransformResources=resources(3))
+        eventually(lambda: len(list(tmp_path.glob("held-*"))) == 3)
+        held.touch()
         assert jobs.finished(name)["TransformJobStatus"] == "Completed"
         written = jobs.outputs(name)
         assert set(written) == {f"{image}.out" for image in names}
@@ -256,7 +265,7 @@ class TestFailures:
         sagemaker = jobs.sagemaker
         with pytest.raises(WaiterError):
             sagemaker.get_waiter("transform_job_completed_or_stopped").wait(
-                TransformJobName=name, WaiterConfig=QUICK
+                TransformJobName=name, WaiterConfig=WAITER
             )
         document = sagemaker.describe_transform_job(TransformJobName=name)
         assert document["TransformJobStatus"] == "Failed"
@@ -304,11 +313,16 @@ class TestFailures:
 
 
 class TestFaults:
-    def test_a_worker_dies(self, jobs: Jobs, sandbox: Sandbox) -> None:
+    def test_a_worker_dies(
+        self, jobs: Jobs, sandbox: Sandbox, tmp_path: Path, eventually: Callable[..., Any]
+    ) -> None:
         """The other workers continue, and the job ends Failed with the exit code of the dead one."""
-        names = [f"{number:02d}.jpg" for number in range(10)]
+        names, held = [f"{number:02d}.jpg" for number in range(10)], tmp_path / "held"
         sandbox.faults.add("kill", service="transform", operation=".*/1 .*", times=1)
-        name = jobs.create(jobs.model(seconds=0.05), jobs.images(*names), TransformResources=resources(2))
+        model = jobs.model(held=str(held))
+        name = jobs.create(model, jobs.images(*names), TransformResources=resources(2))
+        eventually(lambda: sandbox.faults.hits)  # before the other worker may take all images
+        held.touch()
         document = jobs.finished(name)
         words = "ended with exit code 137; See job logs for more information"
         assert re.fullmatch(
