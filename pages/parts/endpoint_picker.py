@@ -111,7 +111,8 @@ def _rerun_with_list(connection: Connection, listed: tuple[Endpoint, ...]) -> No
     """Run the page again once the list differs: an endpoint that is missing may be in service soon."""
 
     def look() -> None:
-        with shared_cache.watching(), suppress(CoreError, PendingError):  # a list that fails is shown by the page
+        # The page itself shows a list that fails.
+        with shared_cache.watching(), suppress(CoreError, PendingError):
             if cached.endpoints(connection).endpoints != listed:
                 refresh.rerun_at_tick()
 
