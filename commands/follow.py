@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 2.0
 FIRST_SECONDS = 5.0
-"""Before the first successful read, an error after this time ends the command: the user is waiting."""
+"""Before the first successful read, an error after this time ends the command: the user is waiting.
+
+Or after the time limit of a call (SEGDECK_AWS_SECONDS), where that is shorter.
+"""
 
 LAST_READS = 2
 """How many reads after the job's end must find no new lines: CloudWatch shows the last ones with a delay."""
@@ -143,7 +146,8 @@ class _Follower:
         return len(page.events)
 
     def _count_failure(self, error: AwsError) -> None:
-        too_long = not self.reached and time.monotonic() - self.began > FIRST_SECONDS
+        patience = min(FIRST_SECONDS, self.clients.connection.seconds)
+        too_long = not self.reached and time.monotonic() - self.began > patience
         if too_long or self.failed + 1 >= MAX_FAILURES:
             raise error
         if self.failed == 0:

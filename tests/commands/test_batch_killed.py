@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import cli
 from sandbox.common.clients import Loopback
 from sandbox.launcher import Address, running
 from tests.support.batches import Store, ended, mask
+from tests.support.patience import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 STUBBED = [sys.executable, str(PROJECT / "tests" / "support" / "sandbox_process.py")]
@@ -46,12 +46,13 @@ def sandbox_process(data_dir: Path) -> Iterator[Running]:
     with (data_dir.parent / "log.txt").open("ab") as log:
         process = subprocess.Popen(command, cwd=PROJECT, env=environ, stdout=log, stderr=log)
     try:
-        until = time.monotonic() + 60
-        while (address := running(data_dir)) is None or address.pid != process.pid:
+
+        def probe() -> Address | None:
             assert process.poll() is None, (data_dir.parent / "log.txt").read_text()
-            assert time.monotonic() < until, "the sandbox did not start"
-            time.sleep(0.02)
-        yield Running(address, process)
+            address = running(data_dir)
+            return address if address is not None and address.pid == process.pid else None
+
+        yield Running(wait_until(probe), process)
     finally:
         process.kill()
         process.wait()
@@ -85,10 +86,7 @@ def test_a_killed_batch_is_resumed(model_archive: Callable[..., bytes], tmp_path
         source, out = store.images(*(f"{number:02}.jpg" for number in range(IMAGES)))
         model = store.model(seconds=SECONDS)
         run(sandbox, "run", source, "--out", out, "--model", model, "--name", "killed", "--yes")
-        until = time.monotonic() + 60
-        while len(written(store, out)) < 2:
-            assert time.monotonic() < until, store.status("killed")
-            time.sleep(0.02)
+        wait_until(lambda: len(written(store, out)) >= 2)
 
     with sandbox_process(data_dir) as sandbox:
         store = Store(sandbox, model_archive)  # type: ignore[arg-type]

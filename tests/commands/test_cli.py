@@ -10,7 +10,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -27,7 +26,7 @@ from commands.common import print_error, print_table, say
 from core.render.palette import PALETTES
 from sandbox.launcher import write_address
 from sandbox.server import Sandbox
-from tests.support.patience import SECONDS
+from tests.support.patience import SECONDS, wait_until
 from tests.support.seeded import mark_seeded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -456,15 +455,12 @@ def test_ctrl_c_ends_with_what_is_done(
     photos.mkdir()
     for number in range(40):
         Image.new("RGB", (64, 48), (number, 0, 0)).save(photos / f"{number:02}.jpg")
-    name = stub_endpoint(files=FILES, behavior={"seconds": 0.25})
+    name = stub_endpoint(files=FILES, behavior={"seconds": 1})
     command = [sys.executable, "cli.py", "segment", photos, "--endpoint", name, "--out", out, "--json"]
     environ = os.environ | aws_environ | {"SEGDECK_MODE": "aws"}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=pipe, stderr=pipe, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not (out / "00.json").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until((out / "00.json").exists)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, stderr

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +28,7 @@ from core.endpoints.traffic import Traffic
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
 from tests.support.fleet import IMAGE, put_endpoint
-from tests.support.patience import SECONDS, WAITER
+from tests.support.patience import SECONDS, WAITER, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "cli-models"
@@ -57,13 +56,19 @@ def run(environ: dict[str, str]) -> Run:
 
 
 @pytest.fixture(scope="module")
-def sagemaker(sandbox_server: Sandbox, make_client: Any) -> Any:
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file without which endpoints of the model "slow" are not ready; see `order_of`."""
+    return tmp_path_factory.mktemp("slow") / "gate"
+
+
+@pytest.fixture(scope="module")
+def sagemaker(sandbox_server: Sandbox, make_client: Any, gate: Path) -> Any:
     """Return a client; the bucket has a model that works, one that does not, and one with three other classes."""
     s3 = make_client(sandbox_server, "s3")
     s3.create_bucket(Bucket=BUCKET)
     files = aws_files()
     broken = files | {"behavior.json": json.dumps({"exit": "ValueError: no luck"}).encode()}
-    slow = files | {"behavior.json": json.dumps({"ping_seconds": 3}).encode()}
+    slow = files | {"behavior.json": json.dumps({"gate": str(gate)}).encode()}
     for key, content in (
         ("good", files),
         ("other", aws_files(crop_size=480)),
@@ -95,7 +100,7 @@ def clear(sagemaker: Any, sandbox: Sandbox) -> None:
     for row in sagemaker.list_endpoints(NameContains="cli-")["Endpoints"]:
         if row["EndpointStatus"] != "Deleting":
             sagemaker.delete_endpoint(EndpointName=row["EndpointName"])
-    until(lambda: not sagemaker.list_endpoints(NameContains="cli-")["Endpoints"])
+    wait_until(lambda: not sagemaker.list_endpoints(NameContains="cli-")["Endpoints"])
     for row in sagemaker.list_endpoint_configs(NameContains="cli-")["EndpointConfigs"]:
         sagemaker.delete_endpoint_config(EndpointConfigName=row["EndpointConfigName"])
     for row in sagemaker.list_models(NameContains="cli-")["Models"]:
@@ -616,15 +621,6 @@ def process(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def until(probe: Callable[[], Any], seconds: float = 60) -> Any:
-    """Return the first value of `probe` that is not empty."""
-    deadline = time.monotonic() + seconds
-    while not (value := probe()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return value
-
-
 def order_of(name: str, model: str = "good") -> tuple[str, ...]:
     """Return the command that deploys a model of the bucket under a name."""
     return ("deploy", "--artifact", f"{MODELS}{model}/model.tar.gz", "--role", ROLE, "--name", name, "--yes")
@@ -637,31 +633,39 @@ def wait_for_line(child: subprocess.Popen[str], text: str) -> None:
         assert line
 
 
-def test_ctrl_c_does_not_stop_the_endpoint(environ: dict[str, str], sagemaker: Any, deploy: Deploy) -> None:
+def test_ctrl_c_does_not_stop_the_endpoint(
+    environ: dict[str, str], sagemaker: Any, deploy: Deploy, gate: Path
+) -> None:
     """Ctrl-C while waiting exits with 130 and says that AWS continues with the endpoint, which it does."""
-    with process(environ, *order_of("cli-slow", "slow")) as child:
-        wait_for_line(child, "is being created")
-        child.send_signal(signal.SIGINT)
-        _, output = child.communicate(timeout=SECONDS)
+    gate.unlink(missing_ok=True)
+    try:
+        with process(environ, *order_of("cli-slow", "slow")) as child:
+            wait_for_line(child, "is being created")
+            child.send_signal(signal.SIGINT)
+            _, output = child.communicate(timeout=SECONDS)
+    finally:
+        gate.touch()
     assert child.returncode == 130
     assert "AWS continues with the endpoint cli-slow" in output
     assert left(sagemaker, "cli-slow")[0] == 1
 
 
 def test_a_failed_call_while_waiting_is_repeated(
-    environ: dict[str, str], deploy: Deploy, sandbox_server: Sandbox
+    environ: dict[str, str], deploy: Deploy, sandbox_server: Sandbox, gate: Path
 ) -> None:
     """A throttled call does not end the wait."""
+    gate.unlink(missing_ok=True)
     throttled = {"code": "ThrottlingException", "message": "Slow down", "status": 400}
     with process(environ, *order_of("cli-bumpy", "slow")) as child:
         wait_for_line(child, "is being created")
         sandbox_server.faults.add("error", operation="DescribeEndpoint", times=4, **throttled)
         try:
-            _, output = child.communicate(timeout=SECONDS)
+            wait_for_line(child, "Trying again.")
         finally:
+            gate.touch()
             sandbox_server.faults.clear()
+        _, output = child.communicate(timeout=SECONDS)
     assert child.returncode == 0, output
-    assert "Trying again." in output
     assert "The endpoint cli-bumpy is in service." in output
 
 
@@ -674,13 +678,14 @@ def cut(environ: dict[str, str], sandbox_server: Sandbox, sagemaker: Any) -> Cal
 
     def kill(*arguments: str, at: str, then: Callable[[], bool]) -> None:
         sandbox_server.faults.clear()
-        sandbox_server.faults.add("delay", operation=at, seconds=1)
+        sandbox_server.faults.add("delay", operation=at, times=1, seconds=600)
         try:
             with process(environ, *arguments) as child:
-                until(lambda: at in [operation for _, operation in sandbox_server.faults.hits])
+                wait_until(lambda: at in [operation for _, operation in sandbox_server.faults.hits])
                 child.kill()
                 child.communicate(timeout=SECONDS)
-            until(then)
+            sandbox_server.faults.clear()  # the call is completed without its caller
+            wait_until(then)
         finally:
             sandbox_server.faults.clear()
         sandbox_server.wait_settled(SECONDS)
@@ -740,13 +745,14 @@ def test_an_interrupted_delete_names_the_command_that_finishes_it(
     """Ctrl-C between the steps exits with 130 and names the command that finishes the change."""
     name = deploy("cli-halted")
     sandbox_server.faults.clear()
-    sandbox_server.faults.add("delay", operation="DeleteEndpointConfig", seconds=2)
+    sandbox_server.faults.add("delay", operation="DeleteEndpointConfig", seconds=600)
     try:
         with process(environ, "delete", name, "--yes") as child:
-            until(lambda: sandbox_server.faults.hits)
+            wait_until(lambda: sandbox_server.faults.hits)
             child.send_signal(signal.SIGINT)
             _, output = child.communicate(timeout=SECONDS)
-        until(lambda: left(sagemaker, name)[1] == 0)
+        sandbox_server.faults.clear()
+        wait_until(lambda: left(sagemaker, name)[1] == 0)
     finally:
         sandbox_server.faults.clear()
     assert child.returncode == 130

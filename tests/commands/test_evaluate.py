@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -24,7 +23,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
-from tests.support.patience import SECONDS
+from tests.support.patience import SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMVID = ROOT.parent / "shared" / "camvid"
@@ -219,12 +218,13 @@ def test_ended_in_the_middle(run, street, given, tmp_path, aws_environ, sandbox_
         (tmp_path / "masks" / f"{shade:02}.png").write_bytes(png(ANSWER))
     faults = sandbox_server.faults
     faults.clear()
-    faults.add("delay", seconds=0.1, operation="InvokeEndpoint")
+    faults.add("delay", seconds=0, operation="InvokeEndpoint", times=10)
+    faults.add("delay", seconds=1, operation="InvokeEndpoint")
     arguments = ["evaluate", "--endpoint", street, *given, "--out", tmp_path / "out"]
     command = [sys.executable, "cli.py", *map(str, arguments)]
     environ = {**os.environ, "SEGDECK_MODE": "aws", **aws_environ}
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=DEVNULL, stderr=PIPE, text=True) as process:
-        await_file(tmp_path / "out" / "predicted", at_least=3)
+        wait_until(lambda: len(list((tmp_path / "out" / "predicted").glob("*.png"))) >= 3)
         process.send_signal(sign)
         _, errors = process.communicate(timeout=SECONDS)
     if sign is signal.SIGINT:
@@ -262,13 +262,6 @@ def test_real_masks_against_scikit_learn(run, stub_endpoint):
     iou = jaccard_score(truth[truth != 255], predictions[truth != 255], labels=range(11), average=None)
     assert [row["iou"] for row in document["by_class"]] == pytest.approx(iou.tolist(), abs=1e-9)
     assert document["endpoints"][0]["measures"]["mean_iou"] == pytest.approx(iou.mean(), abs=1e-9)
-
-
-def await_file(folder: Path, at_least: int) -> None:
-    deadline = time.monotonic() + 60
-    while not folder.is_dir() or len(list(folder.glob("*.png"))) < at_least:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def digests(*folders: Path) -> list[str]:

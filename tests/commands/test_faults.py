@@ -208,7 +208,7 @@ def check_answer(row: Row, fault: str, aws: BrokenAws, voc: Path, folder: Path) 
     assert "Traceback" not in text
     assert "Unexpected error" not in text
     assert not [name for name, value in SECRETS.items() if value in text and name not in SHOWN]
-    assert seconds < MAX_SECONDS / 3
+    assert seconds < MAX_SECONDS
     assert result.exit_code == 1, text
     assert has_error(result), text
 

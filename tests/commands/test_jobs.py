@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from typer.testing import CliRunner
 import cli
 from commands.common import print_json
 from sandbox.server import Sandbox
-from tests.support.patience import SECONDS, WAITER
+from tests.support.patience import SECONDS, WAITER, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
@@ -114,13 +113,13 @@ ENDED = ("Completed", "Failed", "Stopped")
 
 def wait_for(sagemaker: Any, name: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Return the job's description once the condition holds."""
-    deadline = time.monotonic() + 60
-    while True:
+
+    def probe() -> dict[str, Any] | None:
         job: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
-        if holds(job):
-            return job
-        assert time.monotonic() < deadline, f"{name} is still {job['SecondaryStatus']}"
-        time.sleep(0.05)
+        return job if holds(job) else None
+
+    job: dict[str, Any] = wait_until(probe)
+    return job
 
 
 def names(sagemaker: Any) -> list[str]:

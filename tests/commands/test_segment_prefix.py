@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from core.wire.decode import PNG, decode
 from sandbox.http.faults import Faults
 from sandbox.server import Sandbox
 from tests.support.batches import BROKEN, BUCKET, Store, jpeg, mask
-from tests.support.patience import SECONDS
+from tests.support.patience import SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (20, 16)
@@ -270,10 +269,7 @@ def test_ctrl_c_leaves_whole_masks(
     environ = os.environ | aws_environ | {"SEGDECK_MODE": "aws"}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=pipe, stderr=pipe, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not any(out.glob("*_mask.png")):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: any(out.glob("*_mask.png")))
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, stderr

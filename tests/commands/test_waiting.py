@@ -60,7 +60,7 @@ def aws() -> Iterator[FlakyAws]:
 
 @pytest.fixture(scope="module")
 def place(aws: FlakyAws) -> Backend:
-    return Backend(Clients(Connection("us-east-1", aws.url, None, "AKIDEXAMPLE", "secret", 1)), False)
+    return Backend(Clients(Connection("us-east-1", aws.url, None, "AKIDEXAMPLE", "secret", 19)), False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -94,3 +94,13 @@ def test_waiting_ends_if_no_reply_can_be_read(aws: FlakyAws, place: Backend) -> 
     with pytest.raises(UnexpectedAnswerError):
         wait_until_settled(place, "roads", config="roads-1")
     assert len(aws.requests) == MAX_FAILURES
+
+
+def test_following_ends_soon_if_the_first_reply_cannot_be_read(aws: FlakyAws) -> None:
+    """Before the first readable reply, following is tried no longer than a call may take."""
+    aws.break_with("garbled")
+    aws.failures = 1_000
+    hurried = Backend(Clients(Connection("us-east-1", aws.url, None, "AKIDEXAMPLE", "secret", 1)), False)
+    with pytest.raises(UnexpectedAnswerError):
+        follow_to_end(hurried, "roads-7", lines=10)
+    assert 1 <= len(aws.requests) <= 2

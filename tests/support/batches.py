@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from PIL import Image
 
 from core.render.masks import mask_png
 from sandbox.server import Sandbox
+from tests.support.patience import wait_until
 
 BUCKET = "batch-commands"
 ROLE = "arn:aws:iam::123456789012:role/SegdeckSandboxRole"
@@ -88,8 +88,5 @@ class Store:
 
 def ended(store: Store, name: str, status: str) -> None:
     """Wait until a job has ended."""
-    until = time.monotonic() + 60
-    while store.status(name) in ("InProgress", "Stopping"):
-        assert time.monotonic() < until, store.status(name)
-        time.sleep(0.05)
+    wait_until(lambda: store.status(name) not in ("InProgress", "Stopping"))
     assert store.status(name) == status

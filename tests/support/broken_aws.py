@@ -80,7 +80,7 @@ class BrokenAws:
         fault = self.fault
         to.close_connection = True
         if fault == "black hole":
-            self.over.wait(30)
+            self.over.wait(600)
         elif fault == "dropped":
             pass
         elif fault in BODIES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from core.aws.endpoints import endpoint_info, in_service, list_endpoints
 from core.aws.identity import whoami
 from core.aws.runtime import invoker
 from core.aws.storage import get_bytes
-from tests.support.patience import SECONDS
+from tests.support.patience import SECONDS, wait_until
 
 ANSWER = b"\x89PNG" + bytes(200_000)
 
@@ -72,7 +73,7 @@ def test_all_is_well(connection: Connection, endpoint: str) -> None:
         ("reset", {}, errors.NoReplyError),
         ("drop", {}, errors.NoReplyError),
         ("lost_reply", {}, errors.NoReplyError),
-        ("delay", {"seconds": 2}, errors.TimedOutError),
+        ("delay", {"seconds": 600}, errors.TimedOutError),
     ],
 )
 def test_whatever_breaks_the_model_is_asked_once(
@@ -85,12 +86,13 @@ def test_whatever_breaks_the_model_is_asked_once(
     expected: type[errors.AwsError],
 ) -> None:
     """Each kind of failure is a CoreError after one request, and the next call succeeds."""
-    made = Clients(connection, invoke_seconds=0.5)
+    made = Clients(connection, invoke_seconds=0.5 if kind == "delay" else SECONDS)
     faults.add(kind, operation="InvokeEndpoint", times=1, **options)
     with pytest.raises(expected) as caught:
         ask(made, endpoint)
     assert type(caught.value) is expected
     assert caught.value.todo
+    wait_until(lambda: faults.hits)  # after the time limit, the request may still be on its way
     assert len(faults.hits) == 1
     assert ask(Clients(connection), endpoint) == ANSWER
 
@@ -108,13 +110,19 @@ def test_a_wrong_key_is_refused(connection: Connection) -> None:
         list_endpoints(Clients(replace(connection, secret_key="another")))
 
 
-def test_an_endpoint_that_is_not_there_yet(connection: Connection, stub_endpoint: Any) -> None:
+def test_an_endpoint_that_is_not_there_yet(
+    connection: Connection, stub_endpoint: Any, tmp_path: Path
+) -> None:
     """Invoking an endpoint that is being created says so; one that does not exist is not found."""
-    name = stub_endpoint(behavior={"ping_seconds": 6}, wait=False)
+    gate = tmp_path / "gate"
+    name = stub_endpoint(behavior={"gate": str(gate)}, wait=False)
     made = Clients(connection)
-    with pytest.raises(errors.NotReadyError, match="being created"):
-        ask(made, name)
-    assert endpoint_info(made, name).status == "Creating"
+    try:
+        with pytest.raises(errors.NotReadyError, match="being created"):
+            ask(made, name)
+        assert endpoint_info(made, name).status == "Creating"
+    finally:
+        gate.touch()
     with pytest.raises(errors.NotFoundError, match="nobody"):
         ask(made, "nobody")
 

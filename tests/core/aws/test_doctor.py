@@ -55,7 +55,7 @@ def clients(server: AccessAws) -> Iterator[Clients]:
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         }.items():
             patch.setenv(name, value)
-        yield Clients(Connection(REGION, server.url, seconds=5))
+        yield Clients(Connection(REGION, server.url, seconds=19))
 
 
 @pytest.fixture

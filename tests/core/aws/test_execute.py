@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from core.training.curves import best_epoch, named
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob, TrainingSpec, to_request
 from core.training.preflight import preflight
+from tests.support.patience import wait_until
 
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 ROLE = "arn:aws:iam::123456789012:role/Trainer"
@@ -59,9 +59,7 @@ def clients(sandbox_server: Any, make_client: Any) -> Clients:
             Bucket=BUCKET, Key=f"data/{folder}_annotation/{name.replace('jpg', 'png')}", Body=b"mask"
         )
     address = sandbox_server.address
-    return Clients(
-        Connection(address.region, address.url, None, address.access_key, address.secret_key), read_seconds=3
-    )
+    return Clients(Connection(address.region, address.url, None, address.access_key, address.secret_key))
 
 
 def launch(name: str, **more: str) -> Plan:
@@ -71,11 +69,8 @@ def launch(name: str, **more: str) -> Plan:
 
 
 def ended(clients: Clients, name: str) -> TrainingJob:
-    deadline = time.monotonic() + 60
-    while (job := describe_job(clients, name)).running:
-        assert time.monotonic() < deadline, job
-        time.sleep(0.05)
-    return job
+    wait_until(lambda: not describe_job(clients, name).running)
+    return describe_job(clients, name)
 
 
 def test_a_plan_is_carried_out_and_its_job_can_be_read(clients: Clients) -> None:
@@ -136,7 +131,7 @@ def test_a_lost_reply_starts_no_second_job(clients: Clients, faults: Any, kind: 
 def test_a_late_reply_starts_no_second_job(clients: Clients, faults: Any) -> None:
     """A call still in progress at the timeout is not repeated: the name is taken by the same job."""
     faults.add("delay", operation="CreateTrainingJob", times=1, seconds=5)
-    assert execute(clients, launch("plan-late")).done
+    assert execute(Clients(clients.connection, read_seconds=3), launch("plan-late")).done
     assert ended(clients, "plan-late").status == "Completed"
     found = search_jobs(clients, JobFilter(text="plan-late"))
     assert found.total == 1

@@ -10,6 +10,7 @@ import pytest
 from core import errors
 from core.aws.connection import Clients, Connection
 from core.aws.runtime import MAX_REQUEST, invoker
+from tests.support.patience import wait_until
 
 PATH = "/endpoints/coastlines/invocations"
 MISSING = ("ValidationError", "Endpoint coastlines of account 123456789012 not found.")
@@ -95,9 +96,10 @@ def test_a_lost_reply_says_that_the_model_may_have_billed(canned_server: Any, re
     }
     canned_server.says(replies[reply])
     with pytest.raises(errors.AwsError) as caught:
-        ask(canned_server.clients(invoke_seconds=0.3))
+        ask(canned_server.clients(**({"invoke_seconds": 0.3} if reply == "silence" else {})))
     assert "billed" in caught.value.todo
     assert caught.value.unclear
+    wait_until(lambda: canned_server.asked)  # after the time limit, the request may still be on its way
     assert len(canned_server.asked) == 1
 
 
@@ -130,6 +132,7 @@ def test_a_slow_model_runs_into_the_time_limit_once(canned_server: Any) -> None:
     with pytest.raises(errors.TimedOutError) as caught:
         ask(canned_server.clients(invoke_seconds=0.2))
     assert "60 seconds" in caught.value.todo
+    wait_until(lambda: canned_server.asked)
     assert len(canned_server.asked) == 1
 
 

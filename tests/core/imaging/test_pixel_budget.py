@@ -21,7 +21,7 @@ from core.imaging.image import image_share, open_image
 from core.imaging.pixel_budget import PIXELS, PixelBudget
 from tests.support.patience import SECONDS
 
-BOUND = 20
+BOUND = 60
 """Seconds that any wait of these tests may take."""
 
 

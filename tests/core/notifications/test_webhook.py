@@ -17,6 +17,7 @@ from core.notifications.events import Delivery, Event, Watch
 from core.notifications.store import FILE, WatchStore
 from core.notifications.webhook import PAUSES, RefusedError, deliver, poster, shown
 from core.settings import Settings
+from tests.support.patience import SECONDS
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECRET = "T0-very-secret"
@@ -82,7 +83,7 @@ class Kept:
     def send(self, watch: Watch, url: str, now: datetime = NOW) -> Watch:
         return deliver(
             watch,
-            poster(url, seconds=5),
+            poster(url, seconds=SECONDS),
             now,
             describe=lambda event: {"name": event.name},
             keep=self.watches.append,

@@ -23,7 +23,7 @@ from PIL import Image
 
 from sandbox.algorithm.answers import record_message
 from sandbox.algorithm.archive import unpack
-from tests.support.patience import SECONDS
+from tests.support.patience import SECONDS, wait_until
 
 ROOT = Path(__file__).parents[3]
 ARCHIVE = ROOT / "sandbox/demo/aerial/model.tar.gz"
@@ -249,6 +249,7 @@ def test_parallel_requests_all_get_their_own_answer(algorithm_container: Contain
 def test_each_answer_leaves_a_metrics_line(algorithm_container: Container) -> None:
     """The log names the loaded weights, and has AWS's `#metrics` line for an invocation."""
     algorithm_container.invoke(jpeg_image(8, 8))
+    wait_until(lambda: "#metrics" in algorithm_container.log.read_text())  # it follows the response
     log = algorithm_container.log.read_text()
     assert "Loading weights from" in log
     assert '"invocations.count": {"count": 1, "max": 1, "sum": 1.0, "min": 1}' in log
