@@ -24,7 +24,7 @@ from tests.support.dashboard import IMAGE, SHELL, SPEC, fresh_caches, plain_text
 from tests.support.ports import free_port
 
 JOB, ENDPOINT, BATCH = "road-1", "coast-1", "tiles-1"
-START_SECONDS = 30
+START_SECONDS = 60
 
 PAGES: tuple[tuple[str, dict[str, str], tuple[str, ...]], ...] = (
     ("overview", {}, ("Jobs running: 0", "Endpoints in service: 1", "Only names, statuses and times")),
@@ -103,7 +103,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         }
     finally:
         server.kill()
-        server.wait(10)
+        server.wait()
 
 
 def await_port(server: subprocess.Popen[bytes], port: int) -> None:

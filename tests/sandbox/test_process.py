@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +25,7 @@ from sandbox.__main__ import main
 from sandbox.common.state_dir import StateDir
 from sandbox.launcher import Address, LaunchError, running
 from sandbox.server import Sandbox
+from tests.sandbox.conftest import request as training_request
 from tests.support.patience import SECONDS, WAITER, wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -36,10 +39,12 @@ def _starting() -> Iterator[Start]:
     """Give a function that starts sandbox processes with stub containers, and end them afterwards."""
     processes: list[subprocess.Popen[str]] = []
 
-    def run(data_dir: Path, *options: str, command: Sequence[str] = STUBBED) -> subprocess.Popen[str]:
+    def run(
+        data_dir: Path, *options: str, command: Sequence[str] = STUBBED, cwd: Path = PROJECT
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [*command, "--data", str(data_dir), "--no-demo", *options],
-            cwd=PROJECT,
+            cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(PROJECT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -84,10 +89,23 @@ def ready(eventually: Eventually) -> Callable[[Path, subprocess.Popen[str]], Add
 def standing(
     tmp_path_factory: pytest.TempPathFactory, ready: Callable[..., Address]
 ) -> Iterator[tuple[Path, Address]]:
-    """The folder and the address of a running process, for tests that neither change nor end it."""
-    folder = tmp_path_factory.mktemp("standing")
+    """The folder and the address of a running process, for tests that neither change nor end it.
+
+    Its umask is 0, and its folder had wide permissions, files of an earlier run, and a link to another folder.
+    """
+    base = tmp_path_factory.mktemp("standing")
+    folder, target = base / "data", base / "elsewhere" / "file"
+    (folder / "s3" / "blobs").mkdir(parents=True)
+    (folder / "sandbox.log").write_text("old")
+    target.parent.mkdir()
+    target.touch()
+    (folder / "link").symlink_to(target)
+    for path in (folder, folder / "s3", folder / "s3" / "blobs", target):
+        path.chmod(0o777)
+    (folder / "sandbox.log").chmod(0o666)
+    code = f"import os; os.umask(0); os.execv({sys.executable!r}, {STUBBED!r} + os.sys.argv[1:])"
     with _starting() as start:
-        yield folder, ready(folder, start(folder, "--port", "0"))
+        yield folder, ready(folder, start(folder, "--port", "0", command=[sys.executable, "-c", code]))
 
 
 def _client(address: Address, service: str) -> Any:
@@ -119,7 +137,7 @@ class _Running:
 def test_the_printed_lines_point_any_client_at_it(
     tmp_path: Path, start: Start, ready: Callable[..., Address]
 ) -> None:
-    """A client needs only an `eval` of --print-env, the command that is printed at the start."""
+    """A client needs only an `eval` of --print-env, which is printed at the start; no output has the secret key."""
     process = start(tmp_path, "--port", "0")
     address = ready(tmp_path, process)
     command = [sys.executable, "-m", "sandbox", "--print-env", "--data", str(tmp_path)]
@@ -132,45 +150,18 @@ def test_the_printed_lines_point_any_client_at_it(
     )
     assert done.stdout.strip() == "123456789012", done.stderr
     process.terminate()
-    printed, _ = process.communicate(timeout=SECONDS)
+    printed, errors = process.communicate(timeout=SECONDS)
     assert f'eval "$({" ".join(command[:4])} --data {tmp_path})"' in printed
     assert f"export AWS_ENDPOINT_URL={address.url}\n" in lines
     assert process.returncode == 0
     assert not (tmp_path / "sandbox.json").exists()
-
-
-def test_the_secret_key_never_reaches_the_log(
-    tmp_path: Path, start: Start, ready: Callable[..., Address]
-) -> None:
-    """No output from start to end contains the secret key, as launchers write it to a log."""
-    process = start(tmp_path, "--port", "0")
-    address = ready(tmp_path, process)
-    process.terminate()
-    printed, errors = process.communicate(timeout=SECONDS)
     assert address.url in printed
-    assert address.secret_key not in printed + errors
+    assert address.secret_key not in printed + errors  # launchers write the output to a log
 
 
-def test_the_folder_is_private_whatever_the_umask(
-    tmp_path: Path, start: Start, ready: Callable[..., Address], eventually: Eventually
-) -> None:
+def test_the_folder_is_private_whatever_the_umask(standing: tuple[Path, Address]) -> None:
     """With umask 0 every folder is 0700 and every file 0600, including existing ones with wider permissions."""
-    (tmp_path / "s3" / "blobs").mkdir(parents=True)
-    (tmp_path / "sandbox.log").write_text("old")
-    (tmp_path / "elsewhere").mkdir()
-    target = tmp_path / "elsewhere" / "file"
-    target.touch()
-    folder = tmp_path / "data"
-    folder.mkdir()
-    for name in ("s3", "sandbox.log"):
-        (tmp_path / name).rename(folder / name)
-    (folder / "link").symlink_to(target)
-    for path in (folder, folder / "s3", folder / "s3" / "blobs", target):
-        path.chmod(0o777)
-    (folder / "sandbox.log").chmod(0o666)
-    code = f"import os; os.umask(0); os.execv({sys.executable!r}, {STUBBED!r} + os.sys.argv[1:])"
-    process = start(folder, "--port", "0", command=[sys.executable, "-c", code])
-    address = ready(folder, process)
+    folder, address = standing
     _client(address, "s3").create_bucket(Bucket="bucket")
     _client(address, "s3").put_object(Bucket="bucket", Key="key", Body=b"x")
     modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in [folder, *folder.rglob("*")]}
@@ -178,7 +169,7 @@ def test_the_folder_is_private_whatever_the_umask(
     assert len(modes) > 10
     wrong = {path: oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)}
     assert wrong == {}
-    assert stat.S_IMODE(target.stat().st_mode) == 0o777
+    assert stat.S_IMODE((folder / "link").stat().st_mode) == 0o777
 
 
 def test_the_launcher_makes_a_private_folder(tmp_path: Path) -> None:
@@ -190,6 +181,7 @@ def test_the_launcher_makes_a_private_folder(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     mode = [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "sandbox.log")]
+    process.kill()
     process.communicate(timeout=SECONDS)
     assert mode == [0o700, 0o600]
 
@@ -215,114 +207,205 @@ def test_a_key_in_a_log_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (home.identity, capsys.readouterr().err) == (new, "")
 
 
-def test_secrets_are_the_owners_only(
-    tmp_path: Path, standing: tuple[Path, Address], start: Start, ready: Callable[..., Address]
-) -> None:
+def test_secrets_are_the_owners_only(tmp_path: Path, standing: tuple[Path, Address]) -> None:
     """Files with the secret are readable by their owner only, and each folder has its own secret."""
-    _, first = standing
-    second = ready(tmp_path, start(tmp_path, "--port", "0"))
-    assert first.secret_key != second.secret_key
+    folder, first = standing
+    with Sandbox(tmp_path) as second:
+        assert first.secret_key != second.address.secret_key
     for name in ("sandbox.json", "identity.json"):
-        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
 
 
-def test_state_survives_a_kill(
-    tmp_path: Path,
-    start: Start,
+@dataclass
+class Killed:
+    """A sandbox that was killed with SIGKILL in the middle of much work, and started again.
+
+    folder:    of the sandbox.
+    first:     its address before, and `address` the one after.
+    found:     the address that other processes found between the two.
+    endpoint:  one in service, `model` and `child` its processes.
+    updated:   an endpoint in the middle of an update to the configuration `config`.
+    programs:  the processes of the training job "cut-off", which ignore signals.
+    """
+
+    folder: Path
+    first: Address
+    address: Address
+    found: Address | None
+    endpoint: str
+    model: int
+    child: int
+    updated: str
+    config: str
+    programs: tuple[int, int]
+
+    def client(self, service: str) -> Any:
+        return _client(self.address, service)
+
+
+@pytest.fixture(scope="module")
+def killed(
+    tmp_path_factory: pytest.TempPathFactory,
     ready: Callable[..., Address],
     make_endpoint: Callable[..., str],
-    eventually: Eventually,
-) -> None:
-    """After SIGKILL no model process or child remains; a restart restores every endpoint."""
-    process = start(tmp_path)
-    first = ready(tmp_path, process)
-    child = tmp_path.with_name(f"{tmp_path.name}-child")
-    behavior = {"child": str(child)}
-    name = make_endpoint(_Running(first), files={"kept": b""}, behavior=behavior, tags={"who": "me"})
-    child_pid = int(child.read_text())
-    _client(first, "s3").put_object(Bucket="stub-models", Key="note", Body=b"kept")
-    _client(first, "iam").create_role(RoleName="kept", AssumeRolePolicyDocument="{}")
-    _client(first, "cloudwatch").put_metric_data(
+    model_archive: Callable[..., bytes],
+) -> Iterator[Killed]:
+    """The sandbox after its second start, on a relative folder, as users give it."""
+    base = tmp_path_factory.mktemp("killed")
+    folder, child, gate = base / "data", base / "child", base / "gate"
+    gate.touch()
+    with _starting() as start:
+        process = start(Path("data"), cwd=base)
+        first = ready(folder, process)
+        running_sandbox = _Running(first)
+        behavior = {"child": str(child)}
+        endpoint = make_endpoint(running_sandbox, files={"kept": b""}, behavior=behavior, tags={"who": "me"})
+        old = make_endpoint(running_sandbox, files={"old": b""})
+        new = make_endpoint(running_sandbox, files={"new": b""}, behavior={"gate": str(gate)})
+        gate.unlink()
+        _put_resources(first)
+        programs = _start_training(first)
+        _start_transforms(first, model_archive)
+        model = _model_pid(first, endpoint)
+        logs, group = _client(first, "logs"), f"/aws/sagemaker/Endpoints/{endpoint}"
+        wait_until(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
+        wait_until(lambda: logs.filter_log_events(logGroupName=group)["events"])
+        sagemaker = _client(first, "sagemaker")
+        sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
+        assert sagemaker.describe_endpoint(EndpointName=old)["EndpointStatus"] == "Updating"
+        process.kill()
+        process.communicate(timeout=SECONDS)
+        pids = (model, int(child.read_text()), *programs)
+        wait_until(lambda: all(map(_gone, pids)))
+        found = running(folder)
+        gate.touch()
+        address = ready(folder, start(Path("data"), cwd=base))
+        yield Killed(folder, first, address, found, endpoint, *pids[:2], old, new, programs)
+
+
+def _put_resources(address: Address) -> None:
+    """Create an object, a role and a metric, and the image folder of the transform jobs."""
+    s3 = _client(address, "s3")
+    s3.put_object(Bucket="stub-models", Key="note", Body=b"kept")
+    _client(address, "iam").create_role(RoleName="kept", AssumeRolePolicyDocument="{}")
+    _client(address, "cloudwatch").put_metric_data(
         Namespace="N", MetricData=[{"MetricName": "kept", "Value": 4.0}]
     )
-    model = _model_pid(first, name)
-    group = f"/aws/sagemaker/Endpoints/{name}"
-    logs = _client(first, "logs")
-    eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
-    eventually(lambda: logs.filter_log_events(logGroupName=group)["events"])
-    process.kill()
-    process.communicate(timeout=SECONDS)
-    eventually(lambda: _gone(model) and _gone(child_pid))
-    assert running(tmp_path) is None
-
-    second = ready(tmp_path, start(tmp_path))
-    assert (second.url, second.secret_key) == (first.url, first.secret_key)
-    endpoint = _client(second, "sagemaker").describe_endpoint(EndpointName=name)
-    assert endpoint["EndpointStatus"] == "InService"
-    arn = endpoint["EndpointArn"]
-    assert _client(second, "sagemaker").list_tags(ResourceArn=arn)["Tags"] == [{"Key": "who", "Value": "me"}]
-    assert _model_pid(second, name) != model
-    assert _client(second, "s3").get_object(Bucket="stub-models", Key="note")["Body"].read() == b"kept"
-    assert _client(second, "iam").get_role(RoleName="kept")["Role"]["RoleName"] == "kept"
-    metrics = _client(second, "cloudwatch").list_metrics(Namespace="N")["Metrics"]
-    assert [metric["MetricName"] for metric in metrics] == ["kept"]
-    events = _client(second, "logs").filter_log_events(logGroupName=group)["events"]
-    assert events[0]["message"] == "stub serving ['behavior.json', 'kept']"
-
-
-def test_a_transform_job_fails_at_a_restart(
-    tmp_path: Path,
-    start: Start,
-    ready: Callable[..., Address],
-    model_archive: Callable[..., bytes],
-    eventually: Eventually,
-) -> None:
-    """After SIGKILL the running job has Failed and says so, its outputs are whole, and a waiting job runs."""
-    process = start(tmp_path)
-    first = ready(tmp_path, process)
-    s3, sagemaker = _client(first, "s3"), _client(first, "sagemaker")
     s3.create_bucket(Bucket="batch")
-    s3.put_object(Bucket="batch", Key="model.tar.gz", Body=model_archive({}))
     for number in range(4):
         s3.put_object(Bucket="batch", Key=f"in/{number}.jpg", Body=b"image")
-    container = {"Image": "semantic-segmentation:1", "ModelDataUrl": "s3://batch/model.tar.gz"}
-    sagemaker.create_model(ModelName="stub", PrimaryContainer=container)
 
-    def create(name: str, **environment: str) -> None:
-        source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://batch/in/"}}
+
+def _start_training(address: Address) -> tuple[int, int]:
+    """Start a job that ignores SIGTERM, with such a child; return the ids of their processes."""
+    hyperparameters = {"stubborn": "1", "seconds": "600", "child": "1"}
+    members = {"InputDataConfig": None, "OutputDataConfig": {"S3OutputPath": "s3://segdeck-sandbox/out"}}
+    sagemaker, logs = _client(address, "sagemaker"), _client(address, "logs")
+    sagemaker.create_training_job(**training_request("cut-off", hyperparameters, **members))
+    group = "/aws/sagemaker/TrainingJobs"
+    wait_until(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
+
+    def line(beginning: str) -> str:
+        def probe() -> str | None:
+            events = logs.filter_log_events(logGroupName=group, logStreamNamePrefix="cut-off/")["events"]
+            return next((text for event in events if (text := event["message"]).startswith(beginning)), None)
+
+        return str(wait_until(probe))
+
+    wait_until(lambda: sagemaker.describe_training_job(TrainingJobName="cut-off").get("FinalMetricDataList"))
+    return json.loads(line('{"pid"'))["pid"], int(line("child ").removeprefix("child "))
+
+
+def _start_transforms(address: Address, model_archive: Callable[..., bytes]) -> None:
+    """Start two transform jobs that hang after two images, and one that waits for its turn."""
+    s3, sagemaker = _client(address, "s3"), _client(address, "sagemaker")
+    s3.put_object(Bucket="batch", Key="model.tar.gz", Body=model_archive({}))
+    container = {"Image": "semantic-segmentation:1", "ModelDataUrl": "s3://batch/model.tar.gz"}
+    sagemaker.create_model(ModelName="batch", PrimaryContainer=container)
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://batch/in/"}}
+    hang = {"SM_SANDBOX_FAULT": "hang:2"}
+    for name, environment in (("running-1", hang), ("running-2", hang), ("waiting", {})):
         sagemaker.create_transform_job(
             TransformJobName=name,
-            ModelName="stub",
+            ModelName="batch",
             TransformInput={"DataSource": source},
             TransformOutput={"S3OutputPath": f"s3://batch/{name}"},
             TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
             Environment=environment,
         )
+    wait_until(lambda: [len(_written(s3, f"running-{number}")) for number in (1, 2)] == [2, 2])
 
-    def written(client: Any, name: str) -> list[int]:
-        listed = client.list_objects_v2(Bucket="batch", Prefix=f"{name}/").get("Contents", [])
-        return [item["Size"] for item in listed]
 
-    for name in ("running-1", "running-2"):
-        create(name, SM_SANDBOX_FAULT="hang:2")  # after two images, so that it cannot complete
-    create("waiting")
-    eventually(lambda: len(written(s3, "running-1")) == len(written(s3, "running-2")) == 2)
-    process.kill()
-    process.communicate(timeout=SECONDS)
+def _written(s3: Any, name: str) -> list[int]:
+    """Return the sizes of a transform job's outputs."""
+    listed = s3.list_objects_v2(Bucket="batch", Prefix=f"{name}/").get("Contents", [])
+    return [item["Size"] for item in listed]
 
-    second = ready(tmp_path, start(tmp_path))
-    s3, sagemaker = _client(second, "s3"), _client(second, "sagemaker")
+
+def test_state_survives_a_kill(killed: Killed) -> None:
+    """After SIGKILL no model process or child remains; a restart restores every endpoint."""
+    assert killed.found is None
+    assert all(map(_gone, (killed.model, killed.child)))
+    assert (killed.address.url, killed.address.secret_key) == (killed.first.url, killed.first.secret_key)
+    sagemaker, name = killed.client("sagemaker"), killed.endpoint
+    endpoint = sagemaker.describe_endpoint(EndpointName=name)
+    assert endpoint["EndpointStatus"] == "InService"
+    tags = sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"]
+    assert tags == [{"Key": "who", "Value": "me"}]
+    assert _model_pid(killed.address, name) != killed.model
+    stored = killed.client("s3").get_object(Bucket="stub-models", Key="note")
+    assert stored["Body"].read() == b"kept"
+    assert killed.client("iam").get_role(RoleName="kept")["Role"]["RoleName"] == "kept"
+    metrics = killed.client("cloudwatch").list_metrics(Namespace="N")["Metrics"]
+    assert [metric["MetricName"] for metric in metrics] == ["kept"]
+    events = killed.client("logs").filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}")
+    assert events["events"][0]["message"] == "stub serving ['behavior.json', 'kept']"
+
+
+def test_an_update_survives_a_kill(killed: Killed) -> None:
+    """After SIGKILL during UpdateEndpoint the next start completes the update."""
+    endpoint = killed.client("sagemaker").describe_endpoint(EndpointName=killed.updated)
+    assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", killed.config)
+    answer = killed.client("sagemaker-runtime").invoke_endpoint(EndpointName=killed.updated, Body=b"x")
+    assert b'"new"' in answer["Body"].read()
+
+
+def test_a_transform_job_fails_at_a_restart(killed: Killed) -> None:
+    """After SIGKILL the running job has Failed and says so, its outputs are whole, and a waiting job runs."""
+    s3, sagemaker = killed.client("s3"), killed.client("sagemaker")
     for name in ("running-1", "running-2"):
         job = sagemaker.describe_transform_job(TransformJobName=name)
         assert job["TransformJobStatus"] == "Failed"
         assert "the sandbox was restarted while this job was running" in job["FailureReason"]
-        sizes = written(s3, name)
+        sizes = _written(s3, name)
         assert len(sizes) == 2
         assert all(sizes)
     sagemaker.get_waiter("transform_job_completed_or_stopped").wait(
         TransformJobName="waiting", WaiterConfig=WAITER
     )
-    assert len(written(s3, "waiting")) == 4
+    assert len(_written(s3, "waiting")) == 4
+
+
+def test_no_training_outlives_the_sandbox(killed: Killed) -> None:
+    """After SIGKILL no program or child remains; the next start reports the job's end and metrics."""
+    assert all(map(_gone, killed.programs))
+    document = killed.client("sagemaker").describe_training_job(TrainingJobName="cut-off")
+    assert document["TrainingJobStatus"] == "Failed"
+    assert (
+        document["FailureReason"]
+        == "InternalServerError: the sandbox was restarted while this job was running"
+    )
+    assert [step["Status"] for step in document["SecondaryStatusTransitions"]][-2:] == ["Training", "Failed"]
+    query = {
+        "ResourceArn": document["TrainingJobArn"],
+        "MetricName": "train:loss",
+        "MetricStat": "Last",
+        "Period": "IterationNumber",
+        "XAxisType": "IterationNumber",
+    }
+    curves = killed.client("sagemaker-metrics").batch_get_metrics(MetricQueries=[query])
+    assert curves["MetricQueryResults"][0]["MetricValues"] == [1.0]
+    assert not list((killed.folder / "training").glob("*"))
 
 
 HOLDER = f"""
@@ -362,72 +445,40 @@ def test_programs_that_ignore_signals_end_with_the_process(ending: str, eventual
     eventually(lambda: all(map(_gone, pids)))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_and_its_models(
-    tmp_path: Path,
-    start: Start,
-    ready: Callable[..., Address],
-    make_endpoint: Callable[..., str],
-    number: signal.Signals,
+def test_ctrl_c_ends_it_and_its_models(
+    tmp_path: Path, start: Start, ready: Callable[..., Address], make_endpoint: Callable[..., str]
 ) -> None:
-    """It exits with 0, even when a model ignores the signal; no process remains."""
+    """On SIGINT it exits with 0, even when a model ignores the signal; no process remains."""
     process = start(tmp_path, "--port", "0")
     address = ready(tmp_path, process)
     model = _model_pid(address, make_endpoint(_Running(address), behavior={"stubborn": True}))
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=SECONDS)
     assert (process.returncode, errors) == (0, "")
     assert _gone(model)
 
 
-def test_an_update_survives_a_kill(
-    tmp_path: Path, start: Start, ready: Callable[..., Address], make_endpoint: Callable[..., str]
-) -> None:
-    """After SIGKILL during UpdateEndpoint the next start completes the update."""
-    process = start(tmp_path)
-    address = ready(tmp_path, process)
-    gate = tmp_path / "gate"
-    gate.touch()
-    old = make_endpoint(_Running(address), files={"old": b""})
-    new = make_endpoint(_Running(address), files={"new": b""}, behavior={"gate": str(gate)})
-    gate.unlink()
-    sagemaker = _client(address, "sagemaker")
-    sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
-    assert sagemaker.describe_endpoint(EndpointName=old)["EndpointStatus"] == "Updating"
-    process.kill()
-    process.communicate(timeout=SECONDS)
-    gate.touch()
-    again = ready(tmp_path, start(tmp_path))
-    endpoint = _client(again, "sagemaker").describe_endpoint(EndpointName=old)
-    assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", new)
-    answer = _client(again, "sagemaker-runtime").invoke_endpoint(EndpointName=old, Body=b"x")
-    assert b'"new"' in answer["Body"].read()
-
-
 def test_it_stops_during_a_deletion(
-    tmp_path: Path, start: Start, ready: Callable[..., Address], make_endpoint: Callable[..., str]
+    tmp_path: Path,
+    start: Start,
+    ready: Callable[..., Address],
+    make_endpoint: Callable[..., str],
+    stub_programs: dict[str, list[str]],
 ) -> None:
-    """A deletion in progress ends before the files are closed; the next start completes it."""
+    """On SIGTERM a deletion in progress ends before the files are closed; the next start completes it."""
     process = start(tmp_path)
     address = ready(tmp_path, process)
     names = [make_endpoint(_Running(address), behavior={"stubborn": True}) for _ in range(3)]
-    for name in names:
+    models = [_model_pid(address, name) for name in names]
+    for name in names[:2]:
         _client(address, "sagemaker").delete_endpoint(EndpointName=name)
     process.terminate()
     _, errors = process.communicate(timeout=SECONDS)
     assert (process.returncode, errors) == (0, "")
-    again = ready(tmp_path, start(tmp_path))
-    assert _client(again, "sagemaker").list_endpoints()["Endpoints"] == []
-
-
-def test_it_ends_with_its_parent(tmp_path: Path, start: Start, ready: Callable[..., Address]) -> None:
-    """With --exit-with-parent it exits when standard input is closed."""
-    process = start(tmp_path, "--port", "0", "--exit-with-parent")
-    ready(tmp_path, process)
-    assert process.stdin is not None
-    process.stdin.close()
-    assert process.wait(timeout=SECONDS) == 0
-    process.stdin = None
+    assert all(map(_gone, models))
+    with Sandbox(tmp_path, programs=stub_programs) as again:
+        listed = again.loopback.client("sagemaker").list_endpoints()["Endpoints"]
+    assert [endpoint["EndpointName"] for endpoint in listed] == names[2:]
 
 
 def test_a_second_one_on_the_folder_is_refused(standing: tuple[Path, Address], start: Start) -> None:
@@ -452,12 +503,12 @@ def test_a_taken_port_is_refused_when_asked_for(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "example.com"])
-def test_other_hosts_are_refused_with_a_reason(tmp_path: Path, start: Start, host: str) -> None:
+def test_other_hosts_are_refused_with_a_reason(
+    tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As it runs programs, it listens on loopback only."""
-    process = start(tmp_path, "--host", host)
-    _, errors = process.communicate(timeout=SECONDS)
-    assert process.returncode == 2
-    assert f"--host {host} is refused: the sandbox runs programs" in errors
+    assert main(["--data", str(tmp_path), "--host", host]) == 2
+    assert f"--host {host} is refused: the sandbox runs programs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "127.1.2.3", "0:0:0:0:0:0:0:1", "::2"])
@@ -485,11 +536,11 @@ def test_an_invalid_port_is_refused(port: str, capsys: pytest.CaptureFixture[str
     )
 
 
-def test_print_env_without_a_sandbox_says_so(tmp_path: Path, start: Start) -> None:
+def test_print_env_without_a_sandbox_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It exits with 1 and says what to do, for an empty folder and for one whose sandbox was killed."""
-    process = start(tmp_path, "--print-env")
-    output, errors = process.communicate(timeout=SECONDS)
-    assert (process.returncode, output) == (1, "")
+    assert main(["--data", str(tmp_path), "--print-env"]) == 1
+    output, errors = capsys.readouterr()
+    assert output == ""
     assert f"No sandbox is running on {tmp_path}. Start one with: python -m sandbox" in errors
 
 
@@ -519,7 +570,7 @@ def test_an_unusable_folder_is_reported(tmp_path: Path, start: Start) -> None:
 
 
 def test_the_launcher_starts_one_and_finds_it_again(tmp_path: Path) -> None:
-    """`ensure` starts a sandbox when none runs, and returns the running one to later callers."""
+    """`ensure` starts a sandbox, which ends with this process; later callers get the running one."""
     assert running(tmp_path) is None
     (tmp_path / "seeded.json").write_text('{"account": "", "aerial": "", "coastlines": ""}')
     address, process = launcher.ensure(tmp_path)
@@ -531,7 +582,8 @@ def test_the_launcher_starts_one_and_finds_it_again(tmp_path: Path) -> None:
         assert _client(address, "sagemaker").list_endpoints()["Endpoints"] == []
         assert address.secret_key not in repr(address)
     finally:
-        process.communicate(timeout=SECONDS)
+        process.communicate(timeout=SECONDS)  # closes its standard input, as the end of this process does
+    assert process.returncode == 0
     assert running(tmp_path) is None
 
 

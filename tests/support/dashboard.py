@@ -17,6 +17,7 @@ from core.training.job import TrainingSpec, to_request
 from pages.parts import backend, cached
 from sandbox.server import Sandbox
 from tests.support.apps import app_from_file
+from tests.support.patience import SECONDS, wait_until
 
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
@@ -117,16 +118,16 @@ def start_job(sagemaker: Any, name: str, values: Mapping[str, str] = {}, **chang
 
 
 def wait_for(
-    sagemaker: Any, name: str, holds: Callable[[dict[str, Any]], bool], seconds: float = 30
+    sagemaker: Any, name: str, holds: Callable[[dict[str, Any]], bool], seconds: float = SECONDS
 ) -> dict[str, Any]:
     """Wait until a job's description meets a condition, and return it."""
-    deadline = time.monotonic() + seconds
-    while True:
+
+    def probe() -> dict[str, Any] | None:
         document: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
-        if holds(document):
-            return document
-        assert time.monotonic() < deadline, document
-        time.sleep(0.05)
+        return document if holds(document) else None
+
+    document: dict[str, Any] = wait_until(probe, seconds)
+    return document
 
 
 def ended(document: dict[str, Any]) -> bool:

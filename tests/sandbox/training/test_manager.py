@@ -355,14 +355,20 @@ def test_a_restart_fails_running_jobs_and_queues_waiting_ones(
     """After a restart a job that ran has Failed, one that waited is trained, and no process remains."""
     with small() as sandbox:
         sandbox.loopback.client("s3").create_bucket(Bucket=BUCKET)
-        _create(sandbox, training_request, "running", hyperparameters={"stubborn": "1", "seconds": "60"})
+        stubborn = {"stubborn": "1", "seconds": "60", "child": "1"}
+        _create(sandbox, training_request, "running", hyperparameters=stubborn)
         _until(sandbox, eventually, "running", "Training")
         _create(sandbox, training_request, "waiting", hyperparameters={"epochs": "1"})
         logs = sandbox.loopback.client("logs")
         eventually(lambda: logs.describe_log_groups()["logGroups"])
-        events = eventually(lambda: logs.filter_log_events(logGroupName=GROUP)["events"])
-        pid = json.loads(events[0]["message"])["pid"]
-    assert _gone(pid)
+
+        def messages() -> list[str]:
+            return [event["message"] for event in logs.filter_log_events(logGroupName=GROUP)["events"]]
+
+        eventually(lambda: len(messages()) >= 2)
+        child, report = messages()[:2]
+        pids = [int(child.removeprefix("child ")), json.loads(report)["pid"]]
+    eventually(lambda: all(map(_gone, pids)))
     with small() as sandbox:
         document = _until(sandbox, eventually, "running", "Failed")
         assert (
