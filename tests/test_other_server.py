@@ -16,10 +16,10 @@ from typing import Any
 import boto3
 import pytest
 from streamlit.testing.v1 import AppTest
-from typer.testing import CliRunner
 
 import cli
 from tests.support.apps import app_from_file
+from tests.support.command_line import CliRunner
 from tests.support.dashboard import IMAGE, SHELL, SPEC, fresh_caches, plain_texts, put_data, start_job
 from tests.support.ports import free_port
 

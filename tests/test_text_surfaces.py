@@ -22,7 +22,6 @@ from click.testing import Result
 from markdown_it import MarkdownIt
 from PIL import Image
 from streamlit.testing.v1 import AppTest
-from typer.testing import CliRunner
 
 import cli
 from core.accounts import AccountChoice
@@ -45,6 +44,7 @@ from core.runs.store import RunStore
 from core.settings import Settings
 from pages.parts.viewer.frame import build
 from tests.support.apps import app_from_file
+from tests.support.command_line import CliRunner
 from tests.support.dashboard import SHELL, fresh_caches
 from tests.support.hostile_aws import HOSTILE, MARK, HostileAws, hostile_aws
 

@@ -11,7 +11,6 @@ import pytest
 from click.testing import Result
 from typer.core import TyperGroup
 from typer.main import get_command
-from typer.testing import CliRunner
 
 import cli
 from core.accounts import AccountChoice
@@ -24,6 +23,7 @@ from core.errors import CoreError
 from core.plans.deploy import plan_deploy
 from core.settings import Settings
 from sandbox.server import Sandbox
+from tests.support.command_line import CliRunner
 from tests.support.dashboard import IMAGE
 from tests.support.fleet import put_endpoint
 from tests.support.regions import assumable_role

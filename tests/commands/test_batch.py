@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
 
 import cli
 from core.batch.objects import mask_names
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files
 from tests.support.batches import BROKEN, BUCKET, NUMBERS, ROLE, Store, ended, jpeg
+from tests.support.command_line import CliRunner
 
 Run = Callable[..., Result]
 

@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from typer.testing import CliRunner
-
 import cli
 from sandbox.common.clients import Loopback
 from sandbox.launcher import Address, running
 from tests.support.batches import Store, ended, mask
+from tests.support.command_line import CliRunner
 from tests.support.patience import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
 
 import cli
 from core.imaging.image import open_image
 from sandbox.server import Sandbox
 from tests.support.cases import CASES, DATASETS, SEGMENTED, needs_cases
+from tests.support.command_line import CliRunner
 from tests.support.patience import SECONDS
 
 Run = Callable[..., Result]

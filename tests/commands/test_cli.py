@@ -19,13 +19,13 @@ import pytest
 import rasterio
 from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
 
 import cli
 from commands.common import print_error, print_table, say
 from core.render.palette import PALETTES
 from sandbox.launcher import write_address
 from sandbox.server import Sandbox
+from tests.support.command_line import CliRunner
 from tests.support.patience import SECONDS, wait_until
 from tests.support.seeded import mark_seeded
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from typer.testing import CliRunner
 
 import cli
 from core.training.channels import data_channels
 from sandbox.server import Sandbox
+from tests.support.command_line import CliRunner
 from tests.support.dashboard import put_data, start_job
 from tests.support.dataset import CAMVID, digests, ids, indexed, make_brushed, make_voc, photo, write
 from tests.support.tool_formats import FORMATS, make_scenes

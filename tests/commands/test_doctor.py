@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from typer.testing import CliRunner
 
 import cli
 from core.plans.role import DEFAULT_ROLE
 from tests.support.access_aws import BUCKET, REGION, ROLE, USER, AccessAws, access_aws, denial
+from tests.support.command_line import CliRunner
 
 Run = Callable[..., Result]
 

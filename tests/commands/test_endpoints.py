@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import WaiterError
 from click.testing import Result
-from typer.testing import CliRunner
 
 import cli
 from commands.endpoint_view import EndpointRow, sum_costs, summary
@@ -27,6 +26,7 @@ from core.endpoints.health import Health
 from core.endpoints.traffic import Traffic
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
+from tests.support.command_line import CliRunner
 from tests.support.fleet import IMAGE, put_endpoint
 from tests.support.patience import SECONDS, WAITER, wait_until
 

@@ -13,12 +13,12 @@ import pytest
 from click import Command
 from click.testing import Result
 from typer.main import get_command
-from typer.testing import CliRunner
 
 import cli
 from core.aws.connection import ATTEMPTS, LIST_ATTEMPTS, Clients, Connection, attempts_within
 from core.settings import AWS_SECONDS
 from tests.support.broken_aws import BrokenAws, broken_aws
+from tests.support.command_line import CliRunner
 from tests.support.dataset import ids, indexed, photo, write
 
 SECRETS = {

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
 
 import cli
 from commands.common import print_json
 from sandbox.server import Sandbox
+from tests.support.command_line import CliRunner
 from tests.support.patience import SECONDS, WAITER, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 import cli
+from tests.support.command_line import CliRunner
 
 JOB = {
     "TrainingJobName": "coast-1",

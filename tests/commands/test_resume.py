@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
 
 import cli
 from core.evaluation.store import IN_FLIGHT, LINES
 from sandbox.server import Sandbox
+from tests.support.command_line import CliRunner
 from tests.support.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 import cli
 from core.accounts import AccountChoice
 from core.runs.run import Run, RunEndpoint, RunImage
 from core.runs.store import RunStore
 from core.settings import Settings
+from tests.support.command_line import CliRunner
 
 NAME = "bay\x1b[31m.jpg"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -13,12 +13,12 @@ from urllib.request import urlopen
 
 import pytest
 from click.testing import Result
-from typer.testing import CliRunner
 
 import cli
 from sandbox.__main__ import main as sandbox_main
 from sandbox.launcher import write_address
 from sandbox.server import Sandbox
+from tests.support.command_line import CliRunner
 from tests.support.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]

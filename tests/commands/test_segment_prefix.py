@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
 
 import cli
 from core.aws.client_batch import find_images, image_reader, s3_masks
@@ -28,6 +27,7 @@ from core.wire.decode import PNG, decode
 from sandbox.http.faults import Faults
 from sandbox.server import Sandbox
 from tests.support.batches import BROKEN, BUCKET, Store, jpeg, mask
+from tests.support.command_line import CliRunner
 from tests.support.patience import SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
 
 import cli
 from sandbox.launcher import write_address
 from sandbox.seed.seed import seed
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
+from tests.support.command_line import CliRunner
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET, KEY = "account-of-mine", "out/roads-7/output/model.tar.gz"
