@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 from playwright.sync_api import Error as BrowserError
 
-from tests.support.browser import LONG
+from sandbox.server import Sandbox
+from tests.support.answers import NAMES, mask, probabilities, recordio
+from tests.support.browser import LONG, open_context
 from tests.support.ports import free_port
+from tests.support.roles import create_roles
 
 ROOT = Path(__file__).parents[2]
 QUIET = (
@@ -31,6 +35,8 @@ CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
 
 expect.set_options(timeout=LONG)  # a bound, not a wait: a busy machine may take its time
 
+SIZE: ViewportSize = {"width": 1280, "height": 720}
+"""Pixels of a tab's inside."""
 StreamlitServer = Callable[..., str]
 QUIET_SECONDS = 7
 """Longer than the time between two refreshes of any page."""
@@ -51,11 +57,33 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return {**browser_type_launch_args, **executable, "args": [*QUIET, *CAMERA]}
 
 
-@pytest.fixture
-def context(context: BrowserContext) -> BrowserContext:
+@pytest.fixture(scope="session")
+def window(browser: Browser) -> Iterator[BrowserContext]:
     """The window of the `page` fixture; its actions have the bound of the expectations."""
-    context.set_default_timeout(LONG)
-    return context
+    with open_context(browser, viewport=SIZE, color_scheme="light") as context:
+        yield context
+
+
+@pytest.fixture
+def page(window: BrowserContext) -> Iterator[Page]:
+    """The one tab of these tests, without anything that an earlier test left in it.
+
+    A new tab has to compile Streamlit's scripts again: 2.3 s of a core more than another address in the same tab.
+    """
+    tab = window.pages[0] if window.pages else window.new_page()
+    tab.set_viewport_size(SIZE)
+    tab.emulate_media(color_scheme="light")
+    yield tab
+    for other in window.pages[1:]:
+        other.close()
+    try:
+        tab.evaluate(
+            "location.protocol.startsWith('http') && [sessionStorage, localStorage].map((s) => s.clear())"
+        )
+        tab.goto("about:blank")
+    except BrowserError:  # it has crashed, which its test reports: the next test gets a new one
+        tab.close()
+    window.clear_cookies()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -140,6 +168,49 @@ def demo_dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     }
     with streamlit_servers(tmp_path_factory) as start:
         yield Demo(start(ROOT / "app.py", environ), data_dir)
+
+
+@pytest.fixture(scope="session")
+def account(
+    tmp_path_factory: pytest.TempPathFactory,
+    stub_programs: dict[str, list[str]],
+    stub_training_programs: dict[str, list[str]],
+) -> Iterator[Sandbox]:
+    """A sandbox that is the AWS of `account_dashboard`; its containers are stubs."""
+    folder = tmp_path_factory.mktemp("account")
+    with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
+        create_roles(sandbox)
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def coast(account: Sandbox, make_endpoint: Callable[..., str]) -> str:
+    """An endpoint of `account` with two classes: the left three quarters are sea, the rest is land."""
+    name = make_endpoint(account, files={"answer.recordio": recordio(probabilities()), "answer.png": mask()})
+    s3 = account.loopback.client("s3")
+    s3.put_object(Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode())
+    return name
+
+
+@pytest.fixture(scope="session")
+def account_dashboard(
+    account: Sandbox,
+    coast: str,  # before the dashboard keeps a list of endpoints
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """The address of one dashboard in mode aws for all journeys that share an account: each start takes 5 s."""
+    state = str(tmp_path_factory.mktemp("state"))
+    environ = {**account.address.environ(), "SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state}
+    with streamlit_servers(tmp_path_factory) as start:
+        yield start(ROOT / "app.py", environ)
+
+
+@pytest.fixture
+def faults(account: Sandbox) -> Iterator[Any]:
+    """The faults of `account`, cleared before and after the test."""
+    account.faults.clear()
+    yield account.faults
+    account.faults.clear()
 
 
 def _wait_healthy(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:

@@ -12,34 +12,23 @@ from playwright.sync_api import Page, expect
 
 from sandbox.server import Sandbox
 from tests.support.batches import Store
-from tests.support.browser import shown
-
-APP = Path(__file__).parents[2] / "app.py"
-LONG = 120_000
+from tests.support.browser import LONG, shown
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def store(sandbox_server: Sandbox, model_archive: Callable[..., bytes]) -> Store:
-    return Store(sandbox_server, model_archive)
-
-
-@pytest.fixture(scope="module")
-def address(
-    sandbox_server: Sandbox, streamlit_server: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    state = str(tmp_path_factory.mktemp("state"))
-    environ = {**sandbox_server.address.environ(), "SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state}
-    return streamlit_server(APP, environ)
+@pytest.fixture
+def store(account: Sandbox, model_archive: Callable[..., bytes]) -> Store:
+    """The account's models and images."""
+    return Store(account, model_archive)
 
 
 def test_a_prefix_becomes_masks(
-    store: Store, address: str, page: Page, ready: Callable[[Page], None]
+    store: Store, account_dashboard: str, page: Page, ready: Callable[[Page], None]
 ) -> None:
     """A prefix is checked and started by a plan; its masks appear, open in the viewer, and are measured as CSV."""
     source, out = store.images("a.jpg", "b.jpg", "c.jpg")
-    page.goto(f"{address}/launch_batch?model={store.model()}")
+    page.goto(f"{account_dashboard}/launch_batch?model={store.model()}")
     for label, text in (("Images", source), ("Masks", out)):
         field = page.get_by_role("textbox", name=label, exact=True)
         expect(field).to_be_visible(timeout=LONG)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -14,26 +13,16 @@ from sandbox.server import Sandbox
 from tests.support.browser import press, shown
 from tests.support.dataset import digests, make_voc, photo, write
 
-APP = Path(__file__).parents[2] / "app.py"
 BUCKET = "browser-datasets"
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def address(
-    sandbox_server: Sandbox,
-    aws_environ: dict[str, str],
-    make_client: Callable[..., Any],
-    streamlit_server: Callable[..., str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> str:
-    state = str(tmp_path_factory.mktemp("state"))
-    make_client(sandbox_server, "s3").create_bucket(Bucket=BUCKET)
-    return (
-        streamlit_server(APP, {**aws_environ, "SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state})
-        + "/datasets"
-    )
+@pytest.fixture
+def address(account: Sandbox, account_dashboard: str) -> str:
+    """The page, in an account with a bucket for the upload."""
+    account.loopback.client("s3").create_bucket(Bucket=BUCKET)
+    return f"{account_dashboard}/datasets"
 
 
 def test_from_a_folder_to_the_launch_form(

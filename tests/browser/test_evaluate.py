@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,37 +13,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from sandbox.server import Sandbox
-from tests.support.answers import HEIGHT, NAMES, WIDTH, mask
+from tests.support.answers import HEIGHT, WIDTH
 from tests.support.browser import LONG, press, shown
 
-ROOT = Path(__file__).parents[2]
-
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterator[str]:
-    """An endpoint that predicts sea in the left three quarters, and land in the rest."""
-    name = make_endpoint(sandbox_server, files={"answer.png": mask()})
-    s3 = sandbox_server.loopback.client("s3")
-    s3.put_object(Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode())
-    yield name
-    sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
-    assert sandbox_server.wait_settled(90)
-
-
-@pytest.fixture(scope="module")
-def dashboard(
-    streamlit_server: Callable[..., str],
-    aws_environ: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> str:
-    """A dashboard in mode aws, at the address of the test's sandbox."""
-    state = str(tmp_path_factory.mktemp("state"))
-    return streamlit_server(
-        ROOT / "app.py", {**aws_environ, "SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state}
-    )
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +35,18 @@ def shore(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_a_folder_to_the_images_of_confused_classes(
-    page: Page, dashboard: str, coast: str, shore: Path, tmp_path: Path, *, ready: Callable[[Page], None]
+    page: Page,
+    account_dashboard: str,
+    coast: str,
+    shore: Path,
+    tmp_path: Path,
+    *,
+    ready: Callable[[Page], None],
 ):
     """A link fills the form, the button starts the evaluation, and a cell of the matrix leads to its images."""
     page.set_viewport_size({"width": 1280, "height": 1000})
     query = f"endpoint={coast}&labelled=A+folder&part=All+of+it&folder={quote(str(shore))}"
-    page.goto(f"{dashboard}/evaluate?{query}")
+    page.goto(f"{account_dashboard}/evaluate?{query}")
     press(page.get_by_role("button", name="Evaluate", exact=True))
     shown(page.get_by_role("heading", name=f"{coast} on 2 images"), timeout=LONG)
     shown(page.get_by_test_id("stMetric").filter(has_text="Mean IoU per image").filter(has_text="79.2%"))

@@ -3,53 +3,32 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from sandbox.server import Sandbox
-from tests.support.answers import HEIGHT, NAMES, WIDTH, probabilities, recordio
-from tests.support.browser import LONG, press, shown
-
-ROOT = Path(__file__).parents[2]
+from tests.support.answers import HEIGHT, WIDTH
+from tests.support.browser import LONG, choose_file, press, shown
 
 pytestmark = pytest.mark.browser
 
 IMAGES = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterator[str]:
-    """An endpoint of two classes, behind it a stub."""
-    name = make_endpoint(sandbox_server, files={"answer.recordio": recordio(probabilities())})
-    s3 = sandbox_server.loopback.client("s3")
-    s3.put_object(Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode())
-    yield name
-    sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
-    assert sandbox_server.wait_settled(90)
-
-
-@pytest.fixture(scope="module")
-def dashboard(streamlit_server: Callable[..., str], aws_environ: dict[str, str]) -> str:
-    """A dashboard in mode aws, at the address of the test's sandbox."""
-    return streamlit_server(ROOT / "app.py", {**aws_environ, "SEGDECK_MODE": "aws"})
-
-
 @pytest.fixture
-def drop(dashboard: str, coast: str, page: Page, tmp_path: Path) -> Callable[[], None]:
+def drop(account_dashboard: str, coast: str, page: Page, tmp_path: Path) -> Callable[[], None]:
     """drop(): open the page and upload an image."""
     file = tmp_path / "bay.jpg"
     shade = 25 * next(IMAGES)  # a new image each time: the response to one that was sent before is cached
     Image.new("RGB", (WIDTH, HEIGHT), (shade, 60, 180)).save(file)
 
     def give() -> None:
-        page.goto(f"{dashboard}/segment?endpoint={coast}")
+        page.goto(f"{account_dashboard}/segment?endpoint={coast}")
         page.evaluate("window.neverReloaded = true")
-        page.locator("input[type=file]").first.set_input_files(file, timeout=LONG)
+        choose_file(page, file)
 
     return give
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import io
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,40 +14,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from sandbox.server import Sandbox
-from tests.support.answers import HEIGHT, NAMES, WIDTH, mask, probabilities, recordio
-from tests.support.browser import shown
-
-ROOT = Path(__file__).parents[2]
-LONG = 120_000
+from tests.support.answers import HEIGHT, WIDTH
+from tests.support.browser import LONG, drop, open_context, shown
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterator[str]:
-    """An endpoint of two classes, sea and land."""
-    name = make_endpoint(
-        sandbox_server, files={"answer.recordio": recordio(probabilities()), "answer.png": mask()}
-    )
-    s3 = sandbox_server.loopback.client("s3")
-    s3.put_object(Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode())
-    yield name
-    sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
-    sandbox_server.wait_settled(30)
-
-
-@pytest.fixture(scope="module")
-def dashboard(
-    streamlit_server: Callable[..., str],
-    aws_environ: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> str:
-    """A dashboard in mode aws, at the address of the test's sandbox, without any run."""
-    state = str(tmp_path_factory.mktemp("state"))
-    return streamlit_server(
-        ROOT / "app.py", {**aws_environ, "SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state}
-    )
 
 
 @pytest.fixture
@@ -65,25 +33,6 @@ def jpeg(shade: int) -> bytes:
     return file.getvalue()
 
 
-def drop(page: Page, **files: bytes) -> None:
-    """Drop these files onto the drop zone, under their names with `.jpg`."""
-    zone = page.get_by_test_id("stFileUploaderDropzone")
-    shown(zone, timeout=LONG)
-    items = [(f"{name}.jpg", base64.b64encode(data).decode()) for name, data in files.items()]
-    transfer = page.evaluate_handle(
-        """(items) => {
-            const transfer = new DataTransfer();
-            for (const [name, text] of items) {
-                const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
-                transfer.items.add(new File([bytes], name, { type: "image/jpeg" }));
-            }
-            return transfer;
-        }""",
-        items,
-    )
-    zone.dispatch_event("drop", {"dataTransfer": transfer})
-
-
 def segmented(page: Page) -> None:
     """Wait until both images are on the page with their results, and the run is in the address."""
     shown(page.get_by_text("2 images done in"), timeout=LONG)
@@ -93,10 +42,10 @@ def segmented(page: Page) -> None:
     expect(page.locator(".viewer")).to_have_attribute("data-planes", re.compile(r"[1-9]"), timeout=LONG)
 
 
-def test_results_stay(dashboard: str, coast: str, page: Page, browser: Browser, *, calls, ready):
+def test_results_stay(account_dashboard: str, coast: str, page: Page, browser: Browser, *, calls, ready):
     """Reload, another page, Back, and the link in another browser show both results; the images were sent once."""
-    page.goto(f"{dashboard}/segment?endpoint={coast}")
-    drop(page, bay=jpeg(1), cove=jpeg(2))
+    page.goto(f"{account_dashboard}/segment?endpoint={coast}")
+    drop(page, {"bay.jpg": jpeg(1), "cove.jpg": jpeg(2)})
     segmented(page)
     expect(page).to_have_url(re.compile(r"[?&]run=[0-9a-f]{32}"), timeout=LONG)
     ready(page)
@@ -122,16 +71,15 @@ def test_results_stay(dashboard: str, coast: str, page: Page, browser: Browser, 
     expect(page).to_have_url(re.compile(r"/runs\?run=[0-9a-f]{32}"), timeout=LONG)
     segmented(page)
     link = page.url
-    context = browser.new_context()
-    other = context.new_page()
-    other.goto(link)
-    segmented(other)
-    context.close()
+    with open_context(browser) as context:
+        other = context.new_page()
+        other.goto(link)
+        segmented(other)
     assert calls() == 2
 
 
 def test_an_evaluation_stays(
-    dashboard: str, coast: str, page: Page, browser: Browser, *, calls, tmp_path: Path
+    account_dashboard: str, coast: str, page: Page, browser: Browser, *, calls, tmp_path: Path
 ):
     """A reload of Evaluate and the run's link in another browser show the scores; the image was sent once."""
     for name in ("images", "masks"):
@@ -139,7 +87,7 @@ def test_an_evaluation_stays(
     (tmp_path / "images" / "calm.jpg").write_bytes(jpeg(3))
     Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(tmp_path / "masks" / "calm.png")
     query = f"endpoint={coast}&labelled=A+folder&part=All+of+it&folder={quote(str(tmp_path))}"
-    page.goto(f"{dashboard}/evaluate?{query}")
+    page.goto(f"{account_dashboard}/evaluate?{query}")
     page.get_by_role("button", name="Evaluate", exact=True).click(timeout=LONG)
     title = f"{coast} on 1 image"
     shown(page.get_by_role("heading", name=title), timeout=LONG)
@@ -149,19 +97,18 @@ def test_an_evaluation_stays(
 
     page.reload()
     shown(page.get_by_role("heading", name=title), timeout=LONG)
-    context = browser.new_context()
-    other = context.new_page()
-    other.goto(f"{dashboard}/runs?run={run_id[1]}")
-    shown(other.get_by_role("heading", name=title), timeout=LONG)
-    expect(other.locator(".viewer .result figcaption")).to_have_text("Errors", timeout=LONG)
-    context.close()
+    with open_context(browser) as context:
+        other = context.new_page()
+        other.goto(f"{account_dashboard}/runs?run={run_id[1]}")
+        shown(other.get_by_role("heading", name=title), timeout=LONG)
+        expect(other.locator(".viewer .result figcaption")).to_have_text("Errors", timeout=LONG)
     assert calls() == 1
 
 
-def test_the_list_leads_to_a_run(dashboard: str, coast: str, page: Page, calls):
+def test_the_list_leads_to_a_run(account_dashboard: str, coast: str, page: Page, calls):
     """The list has the run of a segmentation; deleting it asks first, and then its address opens nothing."""
-    page.goto(f"{dashboard}/segment?endpoint={coast}")
-    drop(page, lake=jpeg(4), pond=jpeg(5))
+    page.goto(f"{account_dashboard}/segment?endpoint={coast}")
+    drop(page, {"lake.jpg": jpeg(4), "pond.jpg": jpeg(5)})
     segmented(page)
     page.get_by_role("link", name="Stored as a run").click()
     expect(page).to_have_url(re.compile(r"/runs\?run=[0-9a-f]{32}"), timeout=LONG)

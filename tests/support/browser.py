@@ -5,9 +5,11 @@ Every wait here has a bound for a loaded machine. It is a bound, not a pause: ea
 
 from __future__ import annotations
 
+import base64
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
@@ -69,6 +71,41 @@ def click_row(page: Page, row: int, x: int, text: str) -> None:
 
 HEADER, ROW = 39, 37
 """Pixels of a table's header and of each row."""
+
+
+def at_rest(page: Page) -> None:
+    """Wait until the script has run to its end, and nothing on the page waits for what it reads."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute(
+        "data-test-script-state", "notRunning", timeout=LONG
+    )
+    expect(page.get_by_text("appears here automatically")).to_have_count(0, timeout=LONG)
+
+
+def drop(page: Page, files: Mapping[str, bytes], onto: Locator | None = None) -> None:
+    """Drop these files, by their names, onto the drop zone or another element, once the page is complete."""
+    zone = page.get_by_test_id("stFileUploaderDropzone")
+    shown(zone, timeout=LONG)
+    at_rest(page)
+    transfer = page.evaluate_handle(
+        """(items) => {
+            const transfer = new DataTransfer();
+            for (const [name, text] of items) {
+                const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+                transfer.items.add(new File([bytes], name, { type: "image/jpeg" }));
+            }
+            return transfer;
+        }""",
+        [(name, base64.b64encode(data).decode()) for name, data in files.items()],
+    )
+    (zone if onto is None else onto).dispatch_event("drop", {"dataTransfer": transfer}, timeout=LONG)
+
+
+def choose_file(page: Page, file: Path) -> None:
+    """Give a file to the drop zone as its file dialog does, once the page is complete."""
+    upload = page.get_by_test_id("stFileUploader").locator("input[type=file]")
+    expect(upload).to_have_count(1, timeout=LONG)
+    at_rest(page)
+    upload.set_input_files(file, timeout=LONG)
 
 
 @contextmanager
