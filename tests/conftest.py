@@ -52,6 +52,11 @@ SANDBOX_FIXTURES = {"sandbox_server", "stub_programs", "stub_training_programs",
 DEMO = "demo"
 DEMO_FILES = ("test_journey.py", "test_boundary.py", "test_deploy_journey.py", "test_training_journey.py")
 """Journeys on one dashboard with the demo models (`demo_dashboard`): all on one worker, in this order."""
+ACCOUNT = "account"
+ACCOUNT_FILES = (
+    "test_runs.py", "test_datasets.py", "test_faults.py", "test_evaluate.py", "test_batch_journey.py",
+)  # fmt: skip
+"""Journeys on one dashboard and one account (`account_dashboard`): all on one worker."""
 KINDS = ("browser", "mxnet", "sandbox")
 MXNET = importlib.util.find_spec("mxnet") is not None
 
@@ -89,18 +94,21 @@ def _uses_sandbox(item: pytest.Item) -> bool:
 
 
 def _cost(item: pytest.Item) -> int:
-    """Rank a test, costly ones first: the demo journeys, then by what the tests use."""
-    if item.path.parent.name == "browser" and item.path.name in DEMO_FILES:
-        return DEMO_FILES.index(item.path.name) - len(DEMO_FILES)
+    """Rank a test, costly ones first: the journeys that share a dashboard, then by what the tests use."""
+    shared = (*DEMO_FILES, *ACCOUNT_FILES)
+    if item.path.parent.name == "browser" and item.path.name in shared:
+        return shared.index(item.path.name) - len(shared)
     return next((rank for rank, kind in enumerate(KINDS) if item.get_closest_marker(kind)), len(KINDS))
 
 
 class FileScheduling(LoadScopeScheduling):
-    """Give each worker whole files, in the order of collection; the demo journeys count as one file."""
+    """Give each worker whole files, in the order of collection; journeys on one dashboard count as one file."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return DEMO if path.endswith(DEMO_FILES) and "/browser/" in path else path
+        if "/browser/" in path and path.endswith(DEMO_FILES):
+            return DEMO
+        return ACCOUNT if "/browser/" in path and path.endswith(ACCOUNT_FILES) else path
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -10,28 +10,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import ConsoleMessage, Page, expect
 
-from tests.support.browser import LONG, eventually, open_context, press, shown
+from tests.support.browser import LONG, choose_file, eventually, press, shown
 
 ROOT = Path(__file__).parents[2]
 AERIAL = ROOT / "sandbox" / "demo" / "aerial"
 JOB = "demo-aerial-six-classes"
-PAGES = (
-    "overview",
-    "segment",
-    "datasets",
-    "training_jobs",
-    f"training_job?job={JOB}",
-    "launch_training",
-    "endpoints",
-    "endpoint?endpoint=aerial-land-cover",
-    "deploy",
-    "evaluate",
-    "setup",
-    "batches",
-    "launch_batch",
-)
+PAGES = {
+    "": "Overview",
+    "overview": "Overview",
+    "segment": "Segment images",
+    "segment?endpoint=coastlines": "Segment images",
+    "datasets": "Datasets",
+    "training_jobs": "Training jobs",
+    f"training_job?job={JOB}": JOB,
+    "launch_training": "Launch training",
+    "endpoints": "Endpoints",
+    "endpoint?endpoint=aerial-land-cover": "aerial-land-cover",
+    "deploy": "Deploy a model",
+    "evaluate": "Evaluate",
+    "setup": "Setup",
+    "batches": "Batch transform",
+    "launch_batch": "Start a batch",
+}
+"""Address -> the title of the page."""
 HARMLESS = (
     r"_stcore/(health|host-config)",  # Streamlit tries a deep link's own folder before the root
     r"WARN .*(Infinite extent|Scale bindings)",  # Vega, about a chart without data
@@ -66,7 +69,7 @@ def dashboard(demo_dashboard: Any) -> str:
 
 
 @pytest.fixture
-def complaints(page: Page) -> Callable[[], list[str]]:
+def complaints(page: Page) -> Iterator[Callable[[], list[str]]]:
     """`complaints()` returns what the console and the policy complained about, without what is known and harmless."""
     messages: list[str] = []
 
@@ -82,7 +85,8 @@ def complaints(page: Page) -> Callable[[], list[str]]:
         messages.extend(page.evaluate("window.violations"))
         return [text for text in messages if not any(re.search(known, text) for known in HARMLESS)]
 
-    return read
+    yield read
+    page.remove_listener("console", note)
 
 
 @pytest.fixture
@@ -106,11 +110,15 @@ def foreign_page(dashboard: str) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("address", PAGES, ids=lambda address: address.partition("?")[0])
-def test_every_page_works_under_the_policy(dashboard, page: Page, ready, complaints, address):
-    """Each page is drawn, its fonts and charts included, without a complaint of the browser."""
+@pytest.mark.parametrize("address", PAGES)
+def test_every_page_has_an_address_and_works_under_the_policy(
+    dashboard, page: Page, ready, complaints, address
+):
+    """Each page is drawn in the shell at its address, with fonts and charts, without a complaint of the browser."""
     page.goto(f"{dashboard}/{address}")
-    expect(page.get_by_role("heading", level=1).first).to_be_visible(timeout=LONG)
+    shown(page.get_by_role("heading", name=PAGES[address], exact=True, level=1), timeout=LONG)
+    shown(page.get_by_test_id("stSidebar").get_by_role("link", name="Segment"))
+    expect(page.get_by_role("dialog")).to_have_count(0)
     ready(page)
     if address.startswith("training_job?"):
         expect(page.get_by_test_id("stVegaLiteChart").first.locator("canvas, svg").first).to_be_visible()
@@ -122,7 +130,7 @@ def test_every_page_works_under_the_policy(dashboard, page: Page, ready, complai
 def test_upload_viewer_camera_and_download_work_under_the_policy(dashboard, page: Page, ready, complaints):
     """Upload, viewer, download and a camera image all work without a browser complaint."""
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
-    page.locator("input[type=file]").first.set_input_files(AERIAL / "examples" / "river.jpg", timeout=LONG)
+    choose_file(page, AERIAL / "examples" / "river.jpg")
     viewer = page.locator(".viewer")
     expect(viewer).to_have_attribute("data-planes", re.compile(r"[1-9]"), timeout=LONG)
     with page.expect_download(timeout=LONG) as download:
@@ -138,13 +146,11 @@ def test_upload_viewer_camera_and_download_work_under_the_policy(dashboard, page
     assert complaints() == []
 
 
-def test_a_page_of_another_port_reaches_nothing(dashboard, browser: Browser, foreign_page):
+def test_a_page_of_another_port_reaches_nothing(dashboard, page: Page, foreign_page):
     """A page of any other port of this machine cannot frame the dashboard, open its WebSocket or read a response."""
-    with open_context(browser) as context:
-        page = context.new_page()
-        page.goto(foreign_page)
-        page.wait_for_function("window.results.socket && window.results.fetch")
-        assert page.evaluate("window.results") == {"socket": "refused", "fetch": "refused"}
-        framed = page.frames[1]
-        assert framed.url != f"{dashboard}/"
-        expect(page.frame_locator("iframe").get_by_test_id("stApp")).to_have_count(0)
+    page.goto(foreign_page)
+    page.wait_for_function("window.results.socket && window.results.fetch")
+    assert page.evaluate("window.results") == {"socket": "refused", "fetch": "refused"}
+    framed = page.frames[1]
+    assert framed.url != f"{dashboard}/"
+    expect(page.frame_locator("iframe").get_by_test_id("stApp")).to_have_count(0)

@@ -15,7 +15,7 @@ from botocore.config import Config
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from sandbox import launcher
-from tests.support.browser import LONG, open_context, press, set_slider, shown
+from tests.support.browser import LONG, choose_file, open_context, press, set_slider, shown
 
 ROOT = Path(__file__).parents[2]
 AERIAL = ROOT / "sandbox" / "demo" / "aerial"
@@ -147,7 +147,7 @@ def test_try_in_segment(page: Page, output_path: str):
     """A click on its page opens Segment with this endpoint chosen, and an image gets its mask."""
     press(page.get_by_role("button", name="Try in Segment"))
     page.wait_for_url(re.compile(rf"/segment\?endpoint={NAME}"), timeout=LONG)
-    page.locator("input[type=file]").first.set_input_files(AERIAL / "examples" / "river.jpg", timeout=LONG)
+    choose_file(page, AERIAL / "examples" / "river.jpg")
     expect(page.locator(".viewer")).to_have_attribute("data-planes", re.compile(r"[1-9]"), timeout=LONG)
     expect(page.locator(".viewer")).to_contain_text("water", timeout=LONG)
     page.screenshot(path=Path(output_path, "segmented.png"), full_page=True)
