@@ -49,14 +49,14 @@ TESTS = Path(__file__).parent
 BROWSER_SECONDS = 300
 """What a test of a journey may take; the bound of any other test is `timeout` in pyproject.toml."""
 SANDBOX_FIXTURES = {"sandbox_server", "stub_programs", "stub_training_programs", "streamlit_server"}
-DEMO = "demo"
-DEMO_FILES = ("test_journey.py", "test_boundary.py", "test_deploy_journey.py", "test_training_journey.py")
-"""Journeys on one dashboard with the demo models (`demo_dashboard`): all on one worker, in this order."""
-ACCOUNT = "account"
-ACCOUNT_FILES = (
-    "test_runs.py", "test_datasets.py", "test_faults.py", "test_evaluate.py", "test_batch_journey.py",
-)  # fmt: skip
-"""Journeys on one dashboard and one account (`account_dashboard`): all on one worker."""
+JOURNEYS = {
+    "demo": ("test_journey.py", "test_boundary.py", "test_deploy_journey.py", "test_training_journey.py"),
+    "account": (
+        "test_runs.py", "test_datasets.py", "test_faults.py", "test_evaluate.py", "test_batch_journey.py",
+    ),
+    "parts": ("test_viewer.py", "test_page_switch.py", "test_cards.py", "test_text.py"),
+}  # fmt: skip
+"""Browser tests on one server (`demo_dashboard`, `account_dashboard`, `parts`): all on one worker, in this order."""
 KINDS = ("browser", "mxnet", "sandbox")
 MXNET = importlib.util.find_spec("mxnet") is not None
 
@@ -94,21 +94,22 @@ def _uses_sandbox(item: pytest.Item) -> bool:
 
 
 def _cost(item: pytest.Item) -> int:
-    """Rank a test, costly ones first: the journeys that share a dashboard, then by what the tests use."""
-    shared = (*DEMO_FILES, *ACCOUNT_FILES)
+    """Rank a test, costly ones first: the journeys that share a server, then by what the tests use."""
+    shared = [name for files in JOURNEYS.values() for name in files]
     if item.path.parent.name == "browser" and item.path.name in shared:
         return shared.index(item.path.name) - len(shared)
     return next((rank for rank, kind in enumerate(KINDS) if item.get_closest_marker(kind)), len(KINDS))
 
 
 class FileScheduling(LoadScopeScheduling):
-    """Give each worker whole files, in the order of collection; journeys on one dashboard count as one file."""
+    """Give each worker whole files, in the order of collection; journeys on one server count as one file."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        if "/browser/" in path and path.endswith(DEMO_FILES):
-            return DEMO
-        return ACCOUNT if "/browser/" in path and path.endswith(ACCOUNT_FILES) else path
+        folder, _, name = path.rpartition("/")
+        if not folder.endswith("browser"):
+            return path
+        return next((server for server, files in JOURNEYS.items() if name in files), path)
 
 
 @pytest.hookimpl(optionalhook=True)

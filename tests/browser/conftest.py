@@ -149,6 +149,13 @@ def streamlit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strea
         yield start
 
 
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one server for the pages of parts_app.py, each of which shows a part of the dashboard."""
+    with streamlit_servers(tmp_path_factory) as start:
+        yield start(Path(__file__).with_name("parts_app.py"))
+
+
 @dataclass(frozen=True)
 class Demo:
     """A dashboard in mode sandbox. address: where it answers. data_dir: of its sandbox, with the demo models."""

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-APP = Path(__file__).with_name("text_app.py")
 
-
-def test_text_of_others_is_text_in_the_browser(
-    page: Page, streamlit_server: Callable[..., str], ready: Callable[[Page], None]
-) -> None:
+def test_text_of_others_is_text_in_the_browser(page: Page, parts: str, ready: Callable[[Page], None]) -> None:
     """No link, icon, emoji, formula or style comes of it, and a reader sees every character."""
-    page.goto(streamlit_server(APP))
+    page.goto(f"{parts}/text")
     expect(page.get_by_text("All is shown")).to_be_visible()
     ready(page)
     shown = page.locator("[data-testid=stMarkdownContainer]")

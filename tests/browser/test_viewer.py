@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, Error, FloatRect, Locator, Page, Viewpo
 
 from tests.support.browser import LONG, eventually, open_context, press
 
-APP = Path(__file__).with_name("viewer_app.py")
 LABELS = (40, 30)
 DESK: ViewportSize = {"width": 1280, "height": 900}
 LONG_NAME = "<b>a very long class name that does not fit into the legend</b>"
@@ -108,8 +107,9 @@ class Viewer:
 
 
 @pytest.fixture(scope="module")
-def address(streamlit_server: Callable[..., str]) -> str:
-    return streamlit_server(APP)
+def address(parts: str) -> str:
+    """The address of the page that `viewer_app.py` describes."""
+    return f"{parts}/viewer"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Two pages: a timer of the first fires often, and the second takes a while to draw."""
+"""Pages that each show one part of the dashboard's pages, on one server: see `parts` in conftest.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import time
 
 import streamlit as st
 
-from pages.parts import links
+from pages.parts import cards, links
+
+
+def four_cards() -> None:
+    """Draw four metric cards."""
+    st.set_page_config(layout="wide")
+    left, right = cards.four_cards()
+    for number, column in enumerate((left, left, right, right)):
+        column.metric("Idle cost per month", f"{number}", "$12,901.73 per year", border=True)
 
 
 def first() -> None:
@@ -37,4 +45,11 @@ def second() -> None:
 
 
 SECOND = st.Page(second, title="Second", url_path="second")
-st.navigation([st.Page(first, title="First", url_path="first", default=True), SECOND]).run()
+PAGES = [
+    st.Page(four_cards, title="Cards", default=True),
+    st.Page(first, title="First", url_path="first"),
+    SECOND,
+    st.Page("text_app.py", title="Text", url_path="text"),
+    st.Page("viewer_app.py", title="Viewer", url_path="viewer"),
+]
+st.navigation(PAGES, position="hidden").run()
