@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.answers import HEIGHT, WIDTH
+from sandbox.server import Sandbox
+from tests.support.answers import HEIGHT, WIDTH, mask, probabilities, recordio
 from tests.support.browser import LONG, drop, open_context, shown
 
 pytestmark = pytest.mark.browser
@@ -125,19 +126,17 @@ def test_the_list_leads_to_a_run(account_dashboard: str, coast: str, page: Page,
 
 
 def test_an_endpoint_that_is_not_there_yet(
-    dashboard: str, sandbox_server: Sandbox, make_endpoint: Callable[..., str], page: Page
+    account_dashboard: str, account: Sandbox, make_endpoint: Callable[..., str], page: Page
 ):
-    """The page of a link's endpoint that is created meanwhile gets ready by itself, and keeps the dropped images."""
-    page.goto(f"{dashboard}/segment?endpoint=tomorrow")
+    """The page of a link's endpoint that is created meanwhile becomes ready, and segments the dropped images."""
+    page.goto(f"{account_dashboard}/segment?endpoint=tomorrow")
     shown(page.get_by_text('Endpoint "tomorrow" not found'), timeout=LONG)
-    drop(page, lake=jpeg(6), pond=jpeg(7))
+    drop(page, {"lake.jpg": jpeg(6), "pond.jpg": jpeg(7)})
     make_endpoint(
-        sandbox_server,
-        name="tomorrow",
-        files={"answer.recordio": recordio(probabilities()), "answer.png": mask()},
+        account, name="tomorrow", files={"answer.recordio": recordio(probabilities()), "answer.png": mask()}
     )
     try:
         segmented(page)
     finally:
-        sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName="tomorrow")
-        sandbox_server.wait_settled(30)
+        account.loopback.client("sagemaker").delete_endpoint(EndpointName="tomorrow")
+        account.wait_settled(60)
