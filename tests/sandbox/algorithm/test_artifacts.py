@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from sandbox.common.limits import SandboxLimits
 from sandbox.server import Sandbox
@@ -22,24 +18,6 @@ ROOT = Path(__file__).parents[3]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 DEMO = ROOT / "sandbox/demo/aerial/model.tar.gz"
 Client = Callable[..., Any]
-# FCN on ResNet-50 as GluonCV names its parameters, all of them zero but the bias of class 2: it wins everywhere.
-PACK_FCN = """
-import sys
-from pathlib import Path
-from sandbox.algorithm.archive import BEST, LAST, Architecture, build, pack, write_hyperparameters
-from sandbox.algorithm.mxnet_import import load_mxnet
-mx = load_mxnet()
-folder = Path(sys.argv[1])
-network = build(Architecture("fcn", "resnet-50", 4, auxiliary=True, stem="v1s"))
-network.initialize(mx.init.Zero())
-network.collect_params()
-network._collect_params_with_prefix()["head.block.4.bias"].set_data(mx.nd.array([0, 0, 5, 0]))
-for name in (BEST, LAST):
-    network.save_parameters(str(folder / name))
-hyperparameters = {"algorithm": "fcn", "backbone": "resnet-50", "num_classes": "4", "crop_size": "64"}
-write_hyperparameters(folder, hyperparameters)
-pack(folder, folder / "model.tar.gz")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -99,25 +77,6 @@ def _link(target: str) -> tarfile.TarInfo:
     member = tarfile.TarInfo("model_best.params")
     member.type, member.linkname = tarfile.SYMTYPE, target
     return member
-
-
-@pytest.mark.mxnet
-def test_an_artifact_in_awss_layout_is_served(
-    tmp_path: Path, real: Sandbox, serve: Client, make_client: Client
-) -> None:
-    """model_algo-1, model_best.params and hyperparams.json with GluonCV's names give a mask of the image's size."""
-    subprocess.run([sys.executable, "-c", PACK_FCN, str(tmp_path)], cwd=ROOT, check=True)
-    with tarfile.open(tmp_path / "model.tar.gz") as tar:
-        assert sorted(tar.getnames()) == ["hyperparams.json", "model_algo-1", "model_best.params"]
-    endpoint = serve(real, "fcn", (tmp_path / "model.tar.gz").read_bytes())
-    assert endpoint["EndpointStatus"] == "InService", endpoint
-    image = io.BytesIO()
-    Image.new("RGB", (97, 64), "green").save(image, "JPEG")
-    answer = make_client(real, "sagemaker-runtime", read_timeout=120).invoke_endpoint(
-        EndpointName="fcn", Body=image.getvalue(), ContentType="image/jpeg", Accept="image/png"
-    )
-    mask = np.asarray(Image.open(io.BytesIO(answer["Body"].read())))
-    assert (mask.shape, np.unique(mask).tolist()) == ((64, 97), [2])
 
 
 def _demo_saying(**hyperparameters: str) -> bytes:

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -53,29 +54,91 @@ for root in sys.argv[1:]:
     os.environ["SM_ML_ROOT"] = root
     print("The exit code is", main(["train"]), flush=True)
 """
+EARLY = {"early_stopping": "True", "early_stopping_min_epochs": "1", "early_stopping_patience": "2"}
+INDEPENDENT: dict[str, dict[str, str]] = {
+    **OPTIMIZERS,
+    "early": {"epochs": "50", **EARLY, "early_stopping_tolerance": "1.0"},
+    "aws": {
+        "algorithm": "fcn", "backbone": "resnet-50", "base_size": "48", "crop_size": "24", "epochs": "1",
+        "optimizer": "sgd",
+    },
+    "fresh": {},
+    "long": {"epochs": "6"},
+    "saved": {"epochs": "3"},
+    "single": {"epochs": "1"},
+}  # fmt: skip
+DEPENDENT = {
+    "incremental": {"epochs": "1", "learning_rate": "0.0001"},
+    "other classes": {"num_classes": "3"},
+    "resumed": {"epochs": "4"},
+    "other checkpoint": {"num_classes": "3"},
+}
 Prepare = Callable[..., Path]
+
+
+def _prepare(root: Path, hyperparameters: dict[str, str], side: int = 48) -> Path:
+    """Make a folder that replaces /opt/ml, with four images per channel."""
+    random = np.random.default_rng(0)
+    (root / "input" / "config").mkdir(parents=True)
+    (root / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
+    for channel in ("train", "validation"):
+        data = root / "input" / "data"
+        (data / channel).mkdir(parents=True)
+        (data / f"{channel}_annotation").mkdir()
+        for number in range(4):
+            coarse = random.integers(0, 2, (4, 4), np.uint8)
+            labels = np.repeat(np.repeat(coarse, side // 4, 0), side // 4, 1)
+            Image.fromarray(labels).save(data / f"{channel}_annotation" / f"{number}.png")
+            Image.fromarray(labels * 120 + 60).convert("RGB").save(data / channel / f"{number}.jpg")
+    return root
 
 
 @pytest.fixture
 def prepare(tmp_path: Path) -> Prepare:
-    """prepare(hyperparameters, side=48) -> a folder that replaces /opt/ml, with four images per channel."""
+    """prepare(hyperparameters) -> a folder that replaces /opt/ml, with four images per channel."""
+    return lambda hyperparameters: _prepare(tmp_path / "ml", hyperparameters)
 
-    def make(hyperparameters: dict[str, str], name: str = "ml", side: int = 48) -> Path:
-        root, random = tmp_path / name, np.random.default_rng(0)
-        (root / "input" / "config").mkdir(parents=True)
-        (root / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
-        for channel in ("train", "validation"):
-            data = root / "input" / "data"
-            (data / channel).mkdir(parents=True)
-            (data / f"{channel}_annotation").mkdir()
-            for number in range(4):
-                coarse = random.integers(0, 2, (4, 4), np.uint8)
-                labels = np.repeat(np.repeat(coarse, side // 4, 0), side // 4, 1)
-                Image.fromarray(labels).save(data / f"{channel}_annotation" / f"{number}.png")
-                Image.fromarray(labels * 120 + 60).convert("RGB").save(data / channel / f"{number}.jpg")
-        return root
 
-    return make
+@dataclass(frozen=True)
+class Job:
+    """A job that has ended, and what it printed."""
+
+    root: Path
+    code: int
+    log: str
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Job]:
+    """The jobs that start from nothing, in one process: importing MXNet takes longer than most of them."""
+    base = tmp_path_factory.mktemp("trained")
+    jobs = {name: _prepare(base / name, {**SMALL, **more}) for name, more in INDEPENDENT.items()}
+    for name in ("saved", "single"):
+        _with_checkpoints(jobs[name])
+    return _train_each(jobs)
+
+
+@pytest.fixture(scope="module")
+def continued(trained: dict[str, Job], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Job]:
+    """The jobs that start from the model or the checkpoints of another one, in one process."""
+    base = tmp_path_factory.mktemp("continued")
+    jobs = {name: _prepare(base / name, {**SMALL, **more}) for name, more in DEPENDENT.items()}
+    archive = base / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for path in (trained["long"].root / "model").iterdir():
+            tar.add(path, path.name)
+    for name in ("incremental", "other classes"):
+        (jobs[name] / "input/data/model").mkdir()
+        (jobs[name] / "input/data/model/model.tar.gz").write_bytes(archive.read_bytes())
+    saved, copied = trained["saved"].root / "checkpoints", _with_checkpoints(jobs["resumed"])
+    (copied / "checkpoint-0001.zip").write_bytes((saved / "checkpoint-0001.zip").read_bytes())
+    (copied / "checkpoint-0002.zip").write_bytes(b"PK damaged")
+    single = trained["single"].root
+    (_with_checkpoints(jobs["other checkpoint"]) / "checkpoint-0000.zip").write_bytes(
+        (single / "checkpoints/checkpoint-0000.zip").read_bytes()
+    )
+    (single / "model/model_algo-1").unlink()
+    return _train_each({**jobs, "finished": single})
 
 
 def _train(root: Path) -> subprocess.CompletedProcess[str]:
@@ -84,16 +147,15 @@ def _train(root: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _train_each(*roots: Path) -> list[tuple[int, str]]:
-    """Return the exit code and the log of each job, trained one after the other: MXNet is imported once."""
-    command = [sys.executable, "-c", TRAIN_EACH, *map(str, roots)]
-    timeout = 120 * len(roots)
+def _train_each(roots: Mapping[str, Path]) -> dict[str, Job]:
+    """Return the ended jobs, trained one after the other in one process."""
+    command = [sys.executable, "-c", TRAIN_EACH, *map(str, roots.values())]
+    timeout = 120 + 30 * len(roots)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=timeout)
     assert done.returncode == 0, done.stdout + done.stderr
-    logs = re.split(r"^The exit code is (\d+)\n", done.stdout, flags=re.MULTILINE)
-    jobs = [(int(code), log) for log, code in zip(logs[:-1:2], logs[1::2], strict=True)]
-    assert len(jobs) == len(roots), done.stdout
-    return jobs
+    parts = re.split(r"^The exit code is (\d+)\n", done.stdout, flags=re.MULTILINE)
+    ends = zip(roots.items(), parts[:-1:2], parts[1::2], strict=True)
+    return {name: Job(root, int(code), log) for (name, root), log, code in ends}
 
 
 def _environ(root: Path, **more: str) -> dict[str, str]:
@@ -158,58 +220,46 @@ def test_an_invalid_mask_ends_it_before_training(prepare: Prepare) -> None:
 
 
 @pytest.mark.mxnet
-def test_incremental_training_starts_from_a_model_of_the_same_kind(prepare: Prepare, tmp_path: Path) -> None:
+def test_incremental_training_starts_from_a_model_of_the_same_kind(
+    trained: dict[str, Job], continued: dict[str, Job]
+) -> None:
     """Training starts from the channel `model`; another num_classes is refused with both values."""
-    first = prepare({**SMALL, "epochs": "6"})
-    (trained, _), (_, fresh) = _train_each(first, prepare(SMALL, "fresh"))
-    assert trained == 0
-    archive = tmp_path / "model.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        for path in (first / "model").iterdir():
-            tar.add(path, path.name)
-    second = prepare({**SMALL, "epochs": "1", "learning_rate": "0.0001"}, "second")
-    third = prepare({**SMALL, "num_classes": "3"}, "third")
-    for root in (second, third):
-        (root / "input/data/model").mkdir()
-        (root / "input/data/model/model.tar.gz").write_bytes(archive.read_bytes())
-    (code, continued), (refused, _) = _train_each(second, third)
-    assert code == 0, continued
-    assert _losses(continued)[0] < _losses(fresh)[0]
-    assert "Continuing from model_best.params of the channel model" in continued
-    assert refused == 2
-    assert "num_classes is 3, but was 2" in (third / "output/failure").read_text()
+    assert trained["long"].code == 0
+    incremental, refused = continued["incremental"], continued["other classes"]
+    assert incremental.code == 0, incremental.log
+    assert _losses(incremental.log)[0] < _losses(trained["fresh"].log)[0]
+    assert "Continuing from model_best.params of the channel model" in incremental.log
+    assert refused.code == 2
+    assert "num_classes is 3, but was 2" in (refused.root / "output/failure").read_text()
 
 
 @pytest.mark.mxnet
-def test_it_stops_early_when_asked_to(prepare: Prepare) -> None:
+def test_it_stops_early_when_asked_to(trained: dict[str, Job]) -> None:
     """With a tolerance that no epoch reaches, patience ends it long before its last epoch."""
-    early = {"early_stopping": "True", "early_stopping_min_epochs": "1", "early_stopping_patience": "2"}
-    done = _train(prepare({**SMALL, "epochs": "50", **early, "early_stopping_tolerance": "1.0"}))
-    assert done.returncode == 0, done.stdout
-    assert "Early stopping after epoch" in done.stdout
-    assert len(_losses(done.stdout)) < 50
+    job = trained["early"]
+    assert job.code == 0, job.log
+    assert "Early stopping after epoch" in job.log
+    assert len(_losses(job.log)) < 50
 
 
 @pytest.mark.mxnet
-def test_every_optimizer_and_schedule_trains(prepare: Prepare) -> None:
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_and_schedule_trains(trained: dict[str, Job], name: str) -> None:
     """Each writes a model, and its losses are numbers."""
-    roots = [prepare({**SMALL, **more}, name) for name, more in OPTIMIZERS.items()]
-    for root, (code, log) in zip(roots, _train_each(*roots), strict=True):
-        assert code == 0, log
-        assert len(_losses(log)) == 2, root.name
-        assert np.isfinite(_losses(log)).all(), root.name
-        assert (root / "model/model_best.params").is_file(), root.name
+    job = trained[name]
+    assert job.code == 0, job.log
+    assert len(_losses(job.log)) == 2
+    assert np.isfinite(_losses(job.log)).all()
+    assert (job.root / "model/model_best.params").is_file()
 
 
 @pytest.mark.mxnet
-def test_aws_own_networks_train(prepare: Prepare) -> None:
+def test_aws_own_networks_train(trained: dict[str, Job]) -> None:
     """One epoch of FCN on ResNet-50 trains with a small crop; the other networks have the same parts."""
-    aws = {"algorithm": "fcn", "backbone": "resnet-50", "base_size": "48", "crop_size": "24", "epochs": "1"}
-    root = prepare({**SMALL, **aws, "optimizer": "sgd"})
-    done = _train(root)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(_losses(done.stdout)) == 1
-    assert json.loads((root / "model/hyperparams.json").read_text())["backbone"] == "resnet-50"
+    job = trained["aws"]
+    assert job.code == 0, job.log
+    assert len(_losses(job.log)) == 1
+    assert json.loads((job.root / "model/hyperparams.json").read_text())["backbone"] == "resnet-50"
 
 
 @pytest.mark.mxnet
@@ -258,44 +308,34 @@ def _with_checkpoints(root: Path) -> Path:
 
 
 @pytest.mark.mxnet
-def test_a_job_resumes_from_its_newest_checkpoint(prepare: Prepare) -> None:
+def test_a_job_resumes_from_its_newest_checkpoint(trained: dict[str, Job], continued: dict[str, Job]) -> None:
     """It keeps two checkpoints; a damaged one is passed over with a warning, and no saved epoch is repeated."""
-    first = prepare({**SMALL, "epochs": "3"})
-    folder = _with_checkpoints(first)
-    done = _train(first)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "No checkpoint was found: training starts with epoch 0" in done.stdout
-    assert [path.name for path in sorted(folder.iterdir())] == ["checkpoint-0001.zip", "checkpoint-0002.zip"]
-    second = prepare({**SMALL, "epochs": "4"}, "second")
-    copied = _with_checkpoints(second)
-    (copied / "checkpoint-0001.zip").write_bytes((folder / "checkpoint-0001.zip").read_bytes())
-    (copied / "checkpoint-0002.zip").write_bytes(b"PK damaged")
-    resumed = _train(second)
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert "The checkpoint checkpoint-0002.zip cannot be read and is not used" in resumed.stdout
-    assert "Resuming from the checkpoint checkpoint-0001.zip: the next epoch is 2" in resumed.stdout
-    assert re.findall(r"epoch=(\d+), validation mIOU", resumed.stdout) == ["2", "3"]
-    assert {path.name for path in (second / "model").iterdir()} == {
+    first, resumed = trained["saved"], continued["resumed"]
+    assert first.code == 0, first.log
+    assert "No checkpoint was found: training starts with epoch 0" in first.log
+    kept = [path.name for path in sorted((first.root / "checkpoints").iterdir())]
+    assert kept == ["checkpoint-0001.zip", "checkpoint-0002.zip"]
+    assert resumed.code == 0, resumed.log
+    assert "The checkpoint checkpoint-0002.zip cannot be read and is not used" in resumed.log
+    assert "Resuming from the checkpoint checkpoint-0001.zip: the next epoch is 2" in resumed.log
+    assert re.findall(r"epoch=(\d+), validation mIOU", resumed.log) == ["2", "3"]
+    assert {path.name for path in (resumed.root / "model").iterdir()} == {
         "model_algo-1",
         "model_best.params",
         "hyperparams.json",
     }
-    assert _losses(resumed.stdout)[0] < _losses(done.stdout)[0]
+    assert _losses(resumed.log)[0] < _losses(first.log)[0]
 
 
 @pytest.mark.mxnet
-def test_a_checkpoint_of_another_network_is_refused(prepare: Prepare) -> None:
+def test_a_checkpoint_of_another_network_is_refused(
+    trained: dict[str, Job], continued: dict[str, Job]
+) -> None:
     """The reason names the hyperparameter with both values; a finished job only writes its model again."""
-    first = prepare({**SMALL, "epochs": "1"})
-    folder = _with_checkpoints(first)
-    assert _train(first).returncode == 0
-    (first / "model/model_algo-1").unlink()
-    other = prepare({**SMALL, "num_classes": "3"}, "other")
-    (_with_checkpoints(other) / "checkpoint-0000.zip").write_bytes(
-        (folder / "checkpoint-0000.zip").read_bytes()
-    )
-    (code, again), (refused, log) = _train_each(first, other)
-    assert (code, re.findall("validation mIOU", again)) == (0, ["validation mIOU"])
-    assert (first / "model/model_algo-1").is_file()
-    assert refused == 2, log
-    assert "is of a job with num_classes 2, but num_classes is 3" in (other / "output/failure").read_text()
+    assert trained["single"].code == 0
+    again, refused = continued["finished"], continued["other checkpoint"]
+    assert (again.code, re.findall("validation mIOU", again.log)) == (0, ["validation mIOU"])
+    assert (again.root / "model/model_algo-1").is_file()
+    assert refused.code == 2, refused.log
+    failure = (refused.root / "output/failure").read_text()
+    assert "is of a job with num_classes 2, but num_classes is 3" in failure

@@ -125,7 +125,7 @@ def start(tmp_path: Path, eventually: Eventually) -> Iterator[Callable[..., Addr
             f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
             "os.execv(sys.argv[1], sys.argv[1:])"
         )
-        command = [sys.executable, "-c", code, *STUBBED, "--data", str(tmp_path / "data")]
+        command = [sys.executable, "-c", code, *STUBBED, "--no-demo", "--data", str(tmp_path / "data")]
         environ = {**os.environ, "PYTHONPATH": str(PROJECT)}
         process = subprocess.Popen(command, cwd=PROJECT, env=environ, stdin=subprocess.DEVNULL)
         running_now.append(process)
