@@ -27,6 +27,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from sandbox import launcher
 from sandbox.common.clients import service_descriptions
+from sandbox.launcher import Address
 from sandbox.server import Sandbox
 from tests.support.endpoints import remove_endpoint
 from tests.support.patience import WAITER
@@ -44,6 +45,7 @@ STUB_TRAINING = STUB.with_name("stub_training.py")
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 BUCKET = "stub-models"
 StubEndpoint = Callable[..., str]
+KEPT_CLIENTS = 100
 
 TESTS = Path(__file__).parent
 BROWSER_SECONDS = 300
@@ -189,22 +191,32 @@ def aws_environ(sandbox_server: Sandbox) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def make_client() -> Callable[..., Any]:
-    """make_client(sandbox, service, **config) -> a boto3 client without retries, so that tests see each failure."""
+    """make_client(sandbox, service, **config) -> a boto3 client without retries, so that tests see each failure.
+
+    It is the same one for the same arguments: making one takes longer than most calls.
+    """
+    made: dict[tuple[Address, str, str], Any] = {}
 
     def make(sandbox: Sandbox, service: str, **config: Any) -> Any:
-        address = sandbox.address
-        botocore_session = botocore.session.Session()
-        botocore_session.register_component("data_loader", service_descriptions())  # parsed once for all
-        session = boto3.session.Session(
-            address.access_key,
-            address.secret_key,
-            region_name=address.region,
-            botocore_session=botocore_session,
-        )
-        settings = Config(**{"retries": {"total_max_attempts": 1}, **config})
-        return session.client(service, endpoint_url=address.url, config=settings)
+        key = sandbox.address, service, repr(sorted(config.items()))
+        if key not in made:
+            if len(made) >= KEPT_CLIENTS:  # most are of sandboxes that have ended
+                made.clear()
+            made[key] = new_client(sandbox.address, service, config)
+        return made[key]
 
     return make
+
+
+def new_client(address: Address, service: str, config: Mapping[str, Any]) -> Any:
+    """Return a new boto3 client."""
+    botocore_session = botocore.session.Session()
+    botocore_session.register_component("data_loader", service_descriptions())  # parsed once for all
+    session = boto3.session.Session(
+        address.access_key, address.secret_key, region_name=address.region, botocore_session=botocore_session
+    )
+    settings = Config(**{"retries": {"total_max_attempts": 1}, **config})
+    return session.client(service, endpoint_url=address.url, config=settings)
 
 
 @pytest.fixture(scope="session")
