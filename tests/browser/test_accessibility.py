@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from sandbox.server import Sandbox
 from tests.support.answers import NAMES, mask, probabilities, recordio
 from tests.support.axe import described, violations
-from tests.support.browser import shown
+from tests.support.browser import LONG, drop, set_theme, shown
 from tests.support.dashboard import ended, put_data, start_job, wait_for
 from tests.support.fleet import put_endpoint
 from tests.support.roles import create_roles
 
 APP = Path(__file__).parents[2] / "app.py"
-LONG = 90_000
 ENDPOINT = "coast"
+SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 
 pytestmark = pytest.mark.browser
 
@@ -92,14 +91,6 @@ def address(
     return streamlit_server(APP, {**environ, **account.address.environ()})
 
 
-@pytest.fixture(scope="module")
-def tab(browser: Browser) -> Iterator[Page]:
-    """One tab for all pages: Streamlit's scripts are loaded once."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    yield context.new_page()
-    context.close()
-
-
 def settled(page: Page, ready: Callable[[Page], None]) -> None:
     """Wait until the page has all that it reads, and nothing of it is about to be replaced."""
     ready(page)
@@ -112,8 +103,8 @@ def settled(page: Page, ready: Callable[[Page], None]) -> None:
 def assert_accessible(page: Page, ready: Callable[[Page], None]) -> None:
     """Fail with every violation, in both themes."""
     texts = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    for scheme in SCHEMES:
+        set_theme(page, scheme)
         settled(page, ready)
         if rows := violations(page):
             texts.append(f"In the {scheme} theme:\n{described(rows)}")
@@ -121,12 +112,13 @@ def assert_accessible(page: Page, ready: Callable[[Page], None]) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_page_breaks_a_rule(tab: Page, address: str, ready: Callable[[Page], None], name: str) -> None:
+def test_no_page_breaks_a_rule(page: Page, address: str, ready: Callable[[Page], None], name: str) -> None:
     """A page has no serious violation of axe's rules, and its headings and table headers are right."""
     path, title = PAGES[name]
-    tab.goto(f"{address}/{path}")
-    shown(tab.get_by_role("heading", name=title, exact=True), timeout=LONG)
-    assert_accessible(tab, ready)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"{address}/{path}")
+    shown(page.get_by_role("heading", name=title, exact=True), timeout=LONG)
+    assert_accessible(page, ready)
 
 
 def picture(folder: Path, name: str, gray: int) -> Path:
@@ -242,18 +234,8 @@ def test_a_drop_next_to_the_drop_zone_is_taken(
     page.goto(f"{address}/segment?endpoint={ENDPOINT}")
     shown(page.get_by_text("2 classes"), timeout=LONG)
     settled(page, ready)
-    jpeg = base64.b64encode(picture(tmp_path, "bay.jpg", 90).read_bytes()).decode()
-    transfer = page.evaluate_handle(
-        """(jpeg) => {
-            const transfer = new DataTransfer();
-            const bytes = Uint8Array.from(atob(jpeg), (sign) => sign.charCodeAt(0));
-            transfer.items.add(new File([bytes], "bay.jpg", { type: "image/jpeg" }));
-            transfer.items.add(new File([new Uint8Array(27_000_000)], "huge.jpg", { type: "image/jpeg" }));
-            return transfer;
-        }""",
-        jpeg,
-    )
-    page.get_by_role("heading", name="Segment images").dispatch_event("drop", {"dataTransfer": transfer})
+    files = {"bay.jpg": picture(tmp_path, "bay.jpg", 90).read_bytes(), "huge.jpg": 27_000_000}
+    drop(page, files, onto=page.get_by_role("heading", name="Segment images"))
     expect(page.locator(".viewer")).to_have_attribute("data-planes", re.compile("[0-9]"), timeout=LONG)
     refused = page.get_by_role("alert").filter(has_text="huge.jpg (27.0 MB)")
     expect(refused).to_contain_text("SEGDECK_MAX_UPLOAD_MB")

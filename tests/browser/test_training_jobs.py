@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from bench.support.jobs_server import JobsServer, many, record
-from tests.support.browser import click_row, fits, open_context, press, shown
+from tests.support.browser import click_row, fits_in_both_themes, press, shown
 
 APP = Path(__file__).parents[2] / "app.py"
 SELECT, OPEN = 16, 90
@@ -144,17 +144,15 @@ def test_typing_is_not_interrupted(jobs: Page) -> None:
     expect(field).to_have_value("aerial-00")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_narrow_window_does_not_scroll_sideways(
-    browser: Browser, server: JobsServer, address: str, scheme: str, ready: Callable[[Page], None]
+    server: JobsServer, address: str, page: Page, ready: Callable[[Page], None]
 ) -> None:
     """In a narrow window, with a job name as long as AWS allows, only the table scrolls sideways, never the page."""
     long = "a" + "-very-long-name" * 4 + "-1"
     server.jobs = [record(long, "Failed", created=datetime.now(UTC)), *many(3)]
-    with open_context(browser, color_scheme=scheme, viewport={"width": 480, "height": 900}) as context:
-        page = context.new_page()
-        page.goto(f"{address}?compare={long},aerial-0003")
-        ready(page)
-        refresh(page, ready)
-        expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
-        fits(page, 480)
+    page.set_viewport_size({"width": 480, "height": 900})
+    page.goto(f"{address}?compare={long},aerial-0003")
+    ready(page)
+    refresh(page, ready)
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    fits_in_both_themes(page, 480)

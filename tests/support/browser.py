@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
@@ -51,6 +51,23 @@ def fits(page: Page, width: int) -> None:
     )
 
 
+def set_theme(page: Page, scheme: Literal["light", "dark"]) -> None:
+    """Choose the system's color scheme, and wait until the page has its colors."""
+    page.emulate_media(color_scheme=scheme)
+    bright = "([r, g, b]) => (Number(r) + Number(g) + Number(b)) > 384"
+    color = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor.match(/[0-9]+/g)"
+    eventually(
+        page, lambda: page.evaluate(f"({bright})({color})"), lambda light: light is (scheme == "light")
+    )
+
+
+def fits_in_both_themes(page: Page, width: int) -> None:
+    """Wait until no part of the page is wider than its window, in the light theme and in the dark one."""
+    fits(page, width)
+    set_theme(page, "dark")
+    fits(page, width)
+
+
 def set_slider(slider: Locator, value: int) -> None:
     """Move a slider to the right with the keyboard, and wait until it has the value."""
     for _ in range(value - int(slider.input_value(timeout=LONG))):
@@ -81,21 +98,28 @@ def at_rest(page: Page) -> None:
     expect(page.get_by_text("appears here automatically")).to_have_count(0, timeout=LONG)
 
 
-def drop(page: Page, files: Mapping[str, bytes], onto: Locator | None = None) -> None:
-    """Drop these files, by their names, onto the drop zone or another element, once the page is complete."""
+def drop(page: Page, files: Mapping[str, bytes | int], onto: Locator | None = None) -> None:
+    """Drop files onto the drop zone or another element, once the page is complete.
+
+    files: name -> content; a number stands for so many bytes of zeros.
+    """
     zone = page.get_by_test_id("stFileUploaderDropzone")
     shown(zone, timeout=LONG)
     at_rest(page)
     transfer = page.evaluate_handle(
         """(items) => {
             const transfer = new DataTransfer();
-            for (const [name, text] of items) {
-                const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+            for (const [name, data] of items) {
+                const bytes = typeof data === "number" ? new Uint8Array(data)
+                    : Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
                 transfer.items.add(new File([bytes], name, { type: "image/jpeg" }));
             }
             return transfer;
         }""",
-        [(name, base64.b64encode(data).decode()) for name, data in files.items()],
+        [
+            (name, data if isinstance(data, int) else base64.b64encode(data).decode())
+            for name, data in files.items()
+        ],
     )
     (zone if onto is None else onto).dispatch_event("drop", {"dataTransfer": transfer}, timeout=LONG)
 
