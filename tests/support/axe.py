@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +29,14 @@ STREAMLIT = (
     ExceptedMarkup("listitem", NAVIGATION, "The same: its <li> are children of these <div>."),
 )
 
-RUN = """async ([also, exceptions]) => {
+OF_COLORS = ("color-contrast", "link-in-text-block")
+"""Rules that depend on the theme."""
+
+RUN = """async ([also, exceptions, only]) => {
     const rules = Object.fromEntries(also.map((rule) => [rule, { enabled: true }]));
-    const { violations } = await axe.run(document, { resultTypes: ["violations"], elementRef: true, rules });
+    const options = { resultTypes: ["violations"], elementRef: true };
+    Object.assign(options, only.length ? { runOnly: { type: "rule", values: only } } : { rules });
+    const { violations } = await axe.run(document, options);
     const excepted = (rule, element) => exceptions.some(
         ([excepted, selector]) => excepted === rule && element?.closest(selector));
     return violations.map(({ id, impact, nodes }) => ({
@@ -45,12 +51,15 @@ RUN = """async ([also, exceptions]) => {
 }"""
 
 
-def violations(page: Page) -> list[dict[str, Any]]:
-    """Return what breaks a rule that matters: the rule, and each element with its reason."""
+def violations(page: Page, only: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return what breaks a rule that matters: the rule, and each element with its reason.
+
+    only: rules to check; empty for all.
+    """
     if not page.evaluate("Boolean(window.axe)"):
         page.evaluate(Axe().axe_script)
     exceptions = [[row.rule, row.selector] for row in STREAMLIT]
-    rows: list[dict[str, Any]] = page.evaluate(RUN, [list(ALSO), exceptions])
+    rows: list[dict[str, Any]] = page.evaluate(RUN, [list(ALSO), exceptions, list(only)])
     return [row for row in rows if row["impact"] in SEVERE or row["rule"] in ALSO]
 
 
