@@ -7,7 +7,8 @@ A dashboard on its own sandbox, with the demo models. In each round, a new image
 
 The difference of both is what the dashboard adds: the upload, the runs of the page, decoding and drawing. At the end,
 24 images are dropped at once, until each is done. Browser, dashboard and endpoint share this machine, so
-compare only within one run.
+compare only within one run: `--against FOLDER` measures the dashboard of another checkout in turn with this one. The
+browser's processor time depends less than the rest on what else this machine does.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +53,10 @@ DROP = """async ([name, text]) => {
     const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
     transfer.items.add(new File([bytes], name, { type: "image/jpeg" }));
     const zone = document.querySelector("[data-testid=stFileUploaderDropzone]");
+    const PARTS = "[data-testid^=stBidiComponent], [data-testid^=stBidiComponent] *";
     const viewer = () => {
-        for (const host of document.querySelectorAll("*")) {
-            const root = (host.shadowRoot ?? host).querySelector(".viewer");
+        for (const host of document.querySelectorAll(PARTS)) {
+            const root = host.shadowRoot?.querySelector(".viewer");
             if (root) return root;
         }
     };
@@ -71,34 +74,60 @@ DROP = """async ([name, text]) => {
 
 @dataclass(frozen=True)
 class Round:
-    """Seconds of one image. painted: from the drop to the mask. uploaded: of it, to the end of the upload."""
+    """Seconds of one image.
+
+    painted:  from the drop to the mask. uploaded: of it, to the end of the upload.
+    invoked:  another image, sent to the endpoint without the dashboard.
+    rendered: processor time of the page's process in the browser, until the mask.
+    """
 
     painted: float
     uploaded: float
     invoked: float
+    rendered: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Seconds of many images. painted: from the choice of all until each is done; invoked: one after the other."""
+
+    painted: float
+    invoked: float
+
+    @property
+    def added(self) -> float:
+        """Return the seconds per image that the dashboard adds."""
+        return (self.painted - self.invoked) / MANY
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=20)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--many", type=int, default=1, help="rounds of many images at once (default: 1)")
+    parser.add_argument(
+        "--against", type=Path, metavar="FOLDER", help="a checkout to measure in turn with this one"
+    )
+    given = parser.parse_args()
+    roots = {"": ROOT} if given.against is None else {"before": given.against.resolve(), "now": ROOT}
     browser_path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    with dashboard() as (url, runtime), sync_playwright() as playwright:
+    with ExitStack() as stack:
+        running = {name: stack.enter_context(dashboard(root)) for name, root in roots.items()}
+        playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        images = iter(scenes(2 * (rounds + 1) + 2 * MANY))
-        took = [_round(browser, url, runtime, images) for _ in range(rounds + 1)][1:]
-        many = _many(browser, url, [next(images) for _ in range(MANY)])
-        alone = [_invoke(runtime, next(images)) for _ in range(MANY)]
+        images = iter(scenes(len(roots) * (2 * (given.rounds + 1) + 2 * MANY * given.many)))
+        took: dict[str, list[Round]] = {name: [] for name in roots}
+        for _ in range(given.rounds + 1):
+            for name, (url, runtime) in running.items():
+                took[name].append(_round(browser, url, runtime, images))
+        batches: dict[str, list[Batch]] = {name: [] for name in roots}
+        for _ in range(given.many):
+            for name, (url, runtime) in running.items():
+                batches[name].append(_batch(browser, url, runtime, images))
         browser.close()
-    print(f"{rounds} images of {SIZE[0]} x {SIZE[1]} pixels, milliseconds")
-    _print("dropped to painted", [each.painted for each in took])
-    _print("  of it, uploaded", [each.uploaded for each in took])
-    _print("invoked alone", [each.invoked for each in took])
-    _print("the dashboard adds", [each.painted - each.invoked for each in took])
-    added = (many - sum(alone)) / MANY
-    print(f"{MANY} images at once: {many:.2f} s, invoked one by one {sum(alone):.2f} s")
-    print(f"  the dashboard adds {added * 1000:.0f} ms per image")
+    print(f"{given.rounds} images of {SIZE[0]} x {SIZE[1]} pixels, milliseconds")
+    for name in roots:
+        _print_rounds(name, took[name][1:], batches[name])
 
 
 def scenes(count: int) -> Iterator[bytes]:
@@ -118,8 +147,19 @@ def _round(browser: Browser, url: str, runtime: Any, images: Iterator[bytes]) ->
     invoked = _invoke(runtime, next(images))
     with browser.new_context() as window:
         page = _segment_page(window.new_page(), url)
+        before = _render_seconds(browser)
         painted, uploaded = page.evaluate(DROP, ["scene.jpg", base64.b64encode(next(images)).decode()])
-    return Round(painted / 1000, uploaded / 1000, invoked)
+        after = _render_seconds(browser)
+        rendered = max(after.get(process, 0.0) - seconds for process, seconds in before.items())
+    return Round(painted / 1000, uploaded / 1000, invoked, rendered)
+
+
+def _render_seconds(browser: Browser) -> dict[int, float]:
+    """Return the processor time of each process that renders a page, by its id."""
+    session = browser.new_browser_cdp_session()
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    session.detach()
+    return {each["id"]: each["cpuTime"] for each in processes if each["type"] == "renderer"}
 
 
 def _invoke(runtime: Any, image: bytes) -> float:
@@ -129,6 +169,12 @@ def _invoke(runtime: Any, image: bytes) -> float:
     )
     response["Body"].read()
     return time.perf_counter() - begin
+
+
+def _batch(browser: Browser, url: str, runtime: Any, images: Iterator[bytes]) -> Batch:
+    dropped = list(islice(images, MANY))
+    painted = _many(browser, url, dropped)
+    return Batch(painted, sum(_invoke(runtime, image) for image in islice(images, MANY)))
 
 
 def _many(browser: Browser, url: str, images: Sequence[bytes]) -> float:
@@ -157,8 +203,8 @@ def _segment_page(page: Page, url: str) -> Page:
 
 
 @contextmanager
-def dashboard() -> Iterator[tuple[str, Any]]:
-    """Start a dashboard with the demo models; give its URL and a client of its endpoints."""
+def dashboard(root: Path) -> Iterator[tuple[str, Any]]:
+    """Start the dashboard of a checkout with the demo models; give its URL and a client of its endpoints."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -175,7 +221,7 @@ def dashboard() -> Iterator[tuple[str, Any]]:
             "SEGDECK_SANDBOX_DIR": str(data),
             "SEGDECK_STATE_DIR": str(Path(folder) / "state"),
         }
-        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=root, env=environ, stdout=log, stderr=subprocess.STDOUT)
         try:
             wait_until_up(f"{url}/_stcore/health", process)
             address = launcher.running(data)
@@ -195,10 +241,28 @@ def _wait_in_service(sagemaker: Any) -> None:
     )
 
 
+def _print_rounds(name: str, took: Sequence[Round], batches: Sequence[Batch]) -> None:
+    if name:
+        print(name)
+    _print("dropped to painted", [each.painted for each in took])
+    _print("  of it, uploaded", [each.uploaded for each in took])
+    _print("  browser's processor", [each.rendered for each in took])
+    _print("invoked alone", [each.invoked for each in took])
+    _print("the dashboard adds", [each.painted - each.invoked for each in took])
+    for batch in batches:
+        print(
+            f"  {MANY} images at once: {batch.painted:.2f} s, invoked one by one {batch.invoked:.2f} s; "
+            f"the dashboard adds {batch.added * 1000:.0f} ms per image"
+        )
+
+
 def _print(what: str, seconds: Sequence[float]) -> None:
     ordered = sorted(seconds)
     p95 = ordered[int(0.95 * (len(ordered) - 1))]
-    print(f"  {what:20} p50 {statistics.median(ordered) * 1000:5.0f}  p95 {p95 * 1000:5.0f}")
+    print(
+        f"  {what:21} min {ordered[0] * 1000:5.0f}  p50 {statistics.median(ordered) * 1000:5.0f}  "
+        f"p95 {p95 * 1000:5.0f}"
+    )
 
 
 if __name__ == "__main__":
