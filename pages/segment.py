@@ -38,7 +38,8 @@ def main() -> None:
     more, camera, below = (
         st.container(horizontal=True, vertical_alignment="center"),
         st.container(),
-        st.container(),
+        # Emptied at once: what introduces the page must not stay above the first image while the run waits for it.
+        st.empty() if slots.has_images() else st.container(),
     )
     choice = None
     with choices, messages.error_boundary():
@@ -62,7 +63,7 @@ def main() -> None:
     images = [by_id[key] for key in dict.fromkeys(image.id for image in images)]
     slots.show_newest([image.id for image in images])
     if not images:
-        with below:
+        with below.container():
             many_images.offer(connection, choice.endpoint)
         queue().keep_only([])  # what still waits must not be sent
         RUN.set("")
@@ -71,9 +72,10 @@ def main() -> None:
         messages.waiting(choice.pending)
     else:
         uploads.name_copies({image.name: files.copies(image) for image in images})
-        run_id = _segment(connection, choice, images, uploaded.ground_truth, store)
+        inferences, run_id = _segment(connection, choice, images, uploaded.ground_truth, store)
         with more:
             _actions(run_id)
+        _show(inferences, uploaded.ground_truth)
 
 
 def _segment(
@@ -82,8 +84,8 @@ def _segment(
     images: list[InputImage],
     ground_truth: Mapping[str, InputFile],
     store: RunStore | None,
-) -> str:
-    """Segment what is not segmented yet, show it, and return the id of the run of these images; empty without one."""
+) -> tuple[list[InferenceTask], str]:
+    """Segment what is not segmented yet. Return the tasks, and the id of the run of these images; "" without one."""
     restored = restore.restored_for((choice.endpoint.name, choice.want, choice.fit))
     inferences = _submit(connection, choice, images, store, restored)
     run_id = ""
@@ -95,8 +97,7 @@ def _segment(
         run_id = "" if record.deleted else record.run.id
         RUN.set(run_id)
         run_store.show_problem()
-    _show(inferences, ground_truth)
-    return run_id
+    return inferences, run_id
 
 
 def _submit(
@@ -157,16 +158,18 @@ def _record(
 
 def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, InputFile]) -> None:
     stems = unique_stems([inference.image.name for inference in inferences])
-    lines = st.container()
     selected = results.selected(inferences)
     if len(inferences) > 1:
-        results.strip(inferences, selected)
-    results.show(selected, stems[inferences.index(selected)], ground_truth.get(selected.image.id))
+        results.progress_of_many(inferences, queue(), slots.remove)
+    # While the run waits, an error of the last try is gone.
+    lines = st.container() if selected.over else st.empty()
+    with results.awaited(selected, wait=all(inference.result is None for inference in inferences)):
+        results.show(selected, stems[inferences.index(selected)], ground_truth.get(selected.image.id))
     results.download_all(inferences, stems)
-    if len(inferences) == 1 and not selected.over:
-        lines = st.container()  # below the placeholder: nothing moves when the mask replaces both
-    with lines:
-        progress.show(inferences, queue(), slots.remove)
+    if len(inferences) == 1:
+        # Where the result is pending, below the placeholder: nothing moves when the mask replaces both.
+        with lines.container() if selected.over else st.container():
+            progress.show(inferences, queue(), slots.remove)
 
 
 def _actions(run_id: str) -> None:

@@ -94,6 +94,11 @@ def set_refresh_interval(name: str, seconds: float | None) -> None:
     st.session_state.setdefault(_INTERVALS, {})[name] = seconds
 
 
+def let_clicks_through() -> None:
+    """End this run of the page if the user has requested another one meanwhile, as each drawn element does."""
+    st.session_state.get(_INTERVALS)  # Streamlit checks for that whenever the session is read
+
+
 def choose(key: str, value: object) -> None:
     """Set a widget's value before it is drawn."""
     st.session_state[key] = value

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 import streamlit as st
 
-from pages.parts import messages, refresh
+from pages.parts import messages, refresh, state
 
 T = TypeVar("T")
 OnCount = Callable[[int, int], None]
@@ -28,6 +28,9 @@ TICK = 0.5
 
 PATIENCE = 0.3
 """Seconds that a page waits for a task: one that ends sooner shows no progress bar."""
+
+STEP = 0.02
+"""Seconds that a click waits at most while a run of the page waits for a task."""
 
 
 class StoppedError(Exception):
@@ -121,6 +124,30 @@ def start(title: str, work: Callable[[OnCount], T]) -> BackgroundTask[T]:
 def wait_for_any(tasks: Iterable[BackgroundTask[T]], seconds: float) -> None:
     """Wait until one of the tasks that are not over ends, at most so many seconds."""
     wait([task.future for task in tasks if not task.over], timeout=seconds, return_when="FIRST_COMPLETED")
+
+
+def wait_in_run(task: BackgroundTask[T], seconds: float, draw: Callable[[], object]) -> None:
+    """Wait in the run of the page until the task ends, at most so many seconds.
+
+    The page stays usable: a click that runs the page ends this wait, and this run of the page with it.
+
+    draw: draws the stage; called once the wait is long enough for one to read it, and whenever the stage changes.
+    """
+    started, drawn = time.monotonic(), ""
+    while not task.over and (waited := time.monotonic() - started) < seconds:
+        wait_for_any([task], min(STEP, seconds - waited))
+        if waited >= PATIENCE and drawn != task.stage:
+            drawn = task.stage
+            draw()
+        state.let_clicks_through()
+
+
+def pause(seconds: float) -> None:
+    """Let the browser draw what it has before this run continues; a click ends the run, as in `wait_in_run`."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(STEP, left))
+        state.let_clicks_through()
 
 
 def elapsed(tasks: Iterable[BackgroundTask[T]]) -> float:

@@ -41,6 +41,14 @@ def test_an_uploaded_image(open_page, coast, jpeg, run_until, read_texts):
     assert "decode" in read_texts(app)
 
 
+def test_one_run_of_the_page_shows_the_result(open_page, coast, jpeg, faults):
+    """The run of the page that sends an image waits for its result and shows it: no other run is needed."""
+    faults.add("delay", seconds=0.3, operation="InvokeEndpoint")
+    app = drop(open_page(endpoint=coast), ("bay.jpg", jpeg()))
+    assert has_areas(app)
+    assert not app.status
+
+
 def test_class_names_before_the_first_image(open_page, coast, jpeg, run_until, read_texts):
     """Before the first image the page lists the model's classes; then the table does."""
     app = open_page(endpoint=coast)

@@ -155,3 +155,81 @@ def test_the_time_of_many_images_is_that_on_the_clock():
     app = app_from_function(page).run()
     assert not app.exception
     assert app.status[0].label == "3 images done in 5.0 s"
+
+
+def test_a_click_ends_the_wait_of_a_run():
+    """While a run of the page waits for a task, a click runs the page again at once; the stage is shown meanwhile."""
+
+    def page() -> None:
+        from threading import Timer
+
+        import streamlit as st
+        from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
+
+        from pages.parts import tasks
+        from pages.parts.tasks import BackgroundTask
+
+        st.session_state.runs = st.session_state.get("runs", 0) + 1
+        if st.session_state.runs == 1:
+            requests = get_script_run_ctx().script_requests
+            task = BackgroundTask("Endless", stage="invoking")
+
+            def stage() -> None:
+                st.session_state.stages = [*st.session_state.get("stages", []), task.stage]
+                Timer(0, requests.request_rerun, [RerunData()]).start()  # as a click does
+
+            tasks.wait_in_run(task, 60, stage)
+            st.session_state.waited = True
+
+    app = app_from_function(page).run(timeout=30)
+    assert not app.exception
+    assert app.session_state.runs == 2
+    assert app.session_state.stages == ["invoking"]
+    assert "waited" not in app.session_state
+
+
+@pytest.mark.parametrize(("ending", "runs"), [("0", 2), ("1", 1)])
+def test_only_the_image_that_is_shown_runs_the_page(ending: str, runs: int):
+    """Of many images, the page runs again when the one it shows is done; another one is marked as done in the row."""
+
+    def page() -> None:
+        import streamlit as st
+
+        from core.aws.connection import Connection
+        from pages.parts.segment import progress
+        from pages.parts.segment.run import InferenceTask, InputImage, SegmentationQueue, SegmentRequest
+
+        state = st.session_state
+        state.runs = state.get("runs", 0) + 1
+        if "tasks" not in state:
+            images = [InputImage(str(number), f"{number}.jpg", bytes) for number in range(3)]
+            state.tasks = [
+                InferenceTask(
+                    image.name,
+                    image,
+                    SegmentRequest(image.id, Connection("us-east-1"), "roads", "mask", None),
+                )
+                for image in images
+            ]
+            state.queue = SegmentationQueue()
+        tasks, calls = state.tasks, []
+
+        def selected() -> InferenceTask:
+            calls.append(None)
+            ending = tasks[int(state.ending)]
+            if len(calls) == 2 and not ending.over:  # the page has been drawn, and its part begins to look
+                ending.future.set_result(None)
+            return tasks[0]
+
+        def strip(shown: InferenceTask) -> None:
+            st.text(f"{shown.image.id} of {[task.over for task in tasks]}")
+
+        progress.show(tasks, state.queue, selected=selected, strip=strip)
+
+    app = app_from_function(page)
+    app.session_state["ending"] = ending
+    app.run()
+    assert not app.exception
+    assert app.session_state.runs == runs
+    assert app.text[0].value == f"0 of {[number == int(ending) for number in range(3)]}"
+    assert app.status[0].label == "1 of 3 images done"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.text import listing
 from pages.parts import messages, refresh, state, tasks
 from pages.parts.segment.run import InferenceTask, SegmentationQueue
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 TICK = 0.3
 """Seconds between two updates, while there is something to wait for."""
@@ -28,28 +33,71 @@ def show(
     inferences: Sequence[InferenceTask],
     queue: SegmentationQueue | None,
     on_remove: Callable[[list[str]], None] | None = None,
+    *,
+    selected: Callable[[], InferenceTask] | None = None,
+    strip: Callable[[InferenceTask], None] | None = None,
 ) -> None:
-    """Draw how many images are done and the errors; run the page again whenever an image is over.
+    """Draw how many images are done and the errors, and keep them current.
 
     The line of each image is hidden until it is asked for: it must not push the first mask off the screen.
 
+    The page runs again when the image that it shows is over, when another one is to be shown, when one has failed,
+    and when all are over. For every other image, only this part of the page is drawn.
+
     queue:     the images' own, to try failed ones again; None: they cannot be tried again here.
     on_remove: removes images by their ids; None where failed images cannot be removed.
+    selected:  returns the image to show; None: the first one.
+    strip:     draws all images as a row in which the selected one is marked; None: no row.
     """
+    selected = selected or (lambda: inferences[0])
     pending = any(not inference.over for inference in inferences)
     if pending or len(inferences) > 1:  # of a single image, the page shows the rest
-        update = refresh.timed(_update, TICK if pending else None)
-        update(inferences, sum(inference.over for inference in inferences))
+        drawn = _Drawn.now(inferences, selected())
+        refresh.timed(_update, TICK if pending else None)(inferences, drawn, selected, strip)
     failed = [inference for inference in inferences if inference.error is not None]
     for _, group in groupby(sorted(failed, key=_reason), key=_reason):
         _failure(list(group), queue, on_remove)
 
 
-def _update(inferences: Sequence[InferenceTask], over_at_draw: int) -> None:
-    tasks.wait_for_any(inferences, PATIENCE)
-    over = sum(inference.over for inference in inferences)
-    _lines(inferences, over)
-    if over > over_at_draw:
+def stage(inference: InferenceTask, place: DeltaGenerator) -> None:
+    """Draw the stage of an image in place of what was there."""
+    with place.container():
+        _lines([inference], 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What decides whether the page is still right. shown: the id of the image that it shows."""
+
+    shown: str
+    shown_over: bool
+    failed: int
+    all_over: bool
+
+    @classmethod
+    def now(cls, inferences: Sequence[InferenceTask], selected: InferenceTask) -> _Drawn:
+        """Return this for the images as they are."""
+        return cls(
+            selected.image.id,
+            selected.over,
+            sum(inference.error is not None for inference in inferences),
+            all(inference.over for inference in inferences),
+        )
+
+
+def _update(
+    inferences: Sequence[InferenceTask],
+    drawn: _Drawn,
+    selected: Callable[[], InferenceTask],
+    strip: Callable[[InferenceTask], None] | None,
+) -> None:
+    if selected().image.id == drawn.shown:  # else a click waits
+        tasks.wait_for_any(inferences, PATIENCE)
+    now = _Drawn.now(inferences, selected())
+    _lines(inferences, sum(inference.over for inference in inferences))
+    if strip is not None:
+        strip(selected())
+    if now != drawn:
         refresh.rerun_at_tick()
 
 

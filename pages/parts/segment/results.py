@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,11 +21,14 @@ from core.render.legend import ClassArea
 from core.text import milliseconds, plural
 from pages.parts import downloads, elements, messages, state, tasks
 from pages.parts.gallery.gallery import Mark, Tile, gallery
-from pages.parts.segment import ground_truth, slots
-from pages.parts.segment.run import InferenceTask, SegmentResult, queue
+from pages.parts.segment import ground_truth, progress, slots
+from pages.parts.segment.run import InferenceTask, SegmentationQueue, SegmentResult, queue
 from pages.parts.state import Slot
 from pages.parts.tasks import BackgroundTask, OnCount
 from pages.parts.viewer.viewer import viewer
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 BUTTONS: dict[export.Kind, tuple[str, str, str]] = {
     "mask": (
@@ -53,6 +58,15 @@ FOR_ALL: tuple[export.Kind, ...] = ("mask", "overlay", "json", "areas", "figure"
 WITH_PROBABILITIES = "zip_probabilities"
 """Key of the checkbox that includes them."""
 
+HEIGHT = 420
+"""Pixels of the placeholder of an image."""
+
+PATIENCE = 3.0
+"""Seconds from the start of the first image that a run of the page waits for it; then the browser's timer asks."""
+
+PAINT_SECONDS = 0.2
+"""Seconds in which the browser paints a new mask."""
+
 Items = tuple[tuple[InferenceTask, str], ...]
 """Images that are done, each with the stem of its files."""
 
@@ -67,9 +81,23 @@ class ZipTask:
 
 
 ZIP: Slot[ZipTask] = Slot("segment.zip")
+PAINTED: Slot[int] = Slot("segment.painted")
+"""The hash of the frame on screen, once all else about its image was drawn as well."""
 
 
-def strip(inferences: Sequence[InferenceTask], selected: InferenceTask) -> None:
+def progress_of_many(
+    inferences: Sequence[InferenceTask],
+    queue: SegmentationQueue | None,
+    on_remove: Callable[[list[str]], None] | None = None,
+) -> None:
+    """Draw the progress of many images and a row of them to choose from. queue, on_remove: see `progress.show`."""
+    progress.show(
+        inferences, queue, on_remove,
+        selected=partial(selected, inferences), strip=partial(_strip, inferences),
+    )  # fmt: skip
+
+
+def _strip(inferences: Sequence[InferenceTask], selected: InferenceTask) -> None:
     """Draw all images as a row to choose from."""
     tiles = [_tile(inference) for inference in inferences]
     gallery(tiles, key="images", label="Images", on_pick=slots.show, selected=selected.image.id, follow=True)
@@ -99,6 +127,25 @@ def selected(inferences: Sequence[InferenceTask]) -> InferenceTask:
     return first
 
 
+def awaited(inference: InferenceTask, *, wait: bool) -> DeltaGenerator:
+    """Return where the image is shown. wait: first wait for its result, as nothing else is there to be shown.
+
+    Most results are there after that, and the page needs no other run to show them. What was there before, such as
+    the areas of another image, is gone at once.
+    """
+    if inference.over:
+        return st.container()
+    place = st.empty()
+    left = PATIENCE - (time.monotonic() - inference.started)
+    if wait and left > 0:
+        with place.container():
+            st.skeleton(height=HEIGHT)
+            line = st.empty()
+        tasks.wait_in_run(inference, left, lambda: progress.stage(inference, line))
+        line.empty()
+    return place.container()
+
+
 def show(
     inference: InferenceTask, stem: str, mask: InputFile | None = None, *, offer_again: bool = True
 ) -> None:
@@ -109,20 +156,35 @@ def show(
     """
     if (result := show_image(inference, mask)) is None:
         return
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        st.header("Class breakdown")
-        _areas(result.areas, None if mask is None else ground_truth.iou_by_class(inference, result, mask))
-    with right:
-        st.header("Downloads")
-        _downloads(inference, result, stem, offer_again=offer_again)
+    with _once_painted(result):
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            st.header("Class breakdown")
+            _areas(result.areas, None if mask is None else ground_truth.iou_by_class(inference, result, mask))
+        with right:
+            st.header("Downloads")
+            _downloads(inference, result, stem, offer_again=offer_again)
+
+
+def _once_painted(result: SegmentResult) -> DeltaGenerator:
+    """Return the place of all else about an image, after a pause in which the browser paints a new mask.
+
+    Tables and buttons take the browser longer than the mask does, and it would draw all of it before the first frame.
+    """
+    frame = hash(result.frame)
+    if PAINTED.get() == frame:
+        return st.container()
+    place = st.empty()  # the areas of another image are gone at once
+    tasks.pause(PAINT_SECONDS)
+    PAINTED.set(frame)
+    return place.container()
 
 
 def show_image(inference: InferenceTask, mask: InputFile | None = None) -> SegmentResult | None:
     """Draw the image with its mask and the timings, and return the result; None, with a placeholder, before that."""
     if (result := inference.result) is None:
         if not inference.over:
-            st.skeleton(height=420)
+            st.skeleton(height=HEIGHT)
         return None
     viewer(result.frame if mask is None else ground_truth.frame(inference, result, mask), key="viewer")
     st.caption(_facts(result))

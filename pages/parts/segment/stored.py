@@ -36,16 +36,15 @@ def show(store: RunStore, run: Run) -> None:
         st.info("**No results are stored.**", icon=":material/info:")
         return
     tasks = _tasks(store, run, done)
-    lines = st.container()
     selected = results.selected(tasks)
     if len(tasks) > 1:
-        results.strip(tasks, selected)
+        results.progress_of_many(tasks, None)
+    else:
+        progress.show(tasks, None)
     stems = unique_stems([task.image.name for task in tasks])
     place = tasks.index(selected)
     results.show(selected, stems[place], _mask(store, done[place]), offer_again=False)
     results.download_all(tasks, stems)
-    with lines:
-        progress.show(tasks, None)
 
 
 def _tasks(store: RunStore, run: Run, images: list[RunImage]) -> list[InferenceTask]:
