@@ -547,6 +547,24 @@ def test_a_rerun_in_the_middle_of_decoding_loses_no_probabilities(viewer: Viewer
     expect(viewer.root).to_have_attribute("data-state", "ready")
 
 
+def test_planes_may_follow_their_frame(viewer: Viewer) -> None:
+    """A frame whose planes are in another message is shown before them; then each pixel has its probabilities."""
+    first = viewer.root.get_attribute("data-frame") or ""
+    viewer.page.get_by_text("Planes later").click()
+    viewer.page.get_by_text("Move the car").click()
+    expect(viewer.root).not_to_have_attribute("data-frame", first, timeout=LONG)
+    expect(viewer.root).to_have_attribute("data-state", "ready")
+    expect(viewer.root).not_to_have_attribute("data-planes", "4")
+    viewer.page.get_by_text("Send planes").click()
+    expect(viewer.root).to_have_attribute("data-planes", "4", timeout=LONG)
+    viewer.point(13, 11)
+    viewer.reads_first("car confidence 90% 2nd: road 6%")
+    moved = viewer.root.get_attribute("data-frame") or ""
+    viewer.page.get_by_text("Move the car").click()  # now both messages come together
+    expect(viewer.root).not_to_have_attribute("data-frame", moved, timeout=LONG)
+    expect(viewer.root).to_have_attribute("data-planes", "4", timeout=LONG)
+
+
 def test_a_new_image_is_shown_whole_with_the_same_settings(viewer: Viewer) -> None:
     """Another image is shown whole, in the mode, layout, palette and opacity that were set."""
     first = viewer.root.get_attribute("data-frame")

@@ -13,7 +13,7 @@ from PIL import Image
 from core.imaging.classes import Classes
 from core.imaging.segmentation import Segmentation
 from pages.parts.viewer import frame
-from pages.parts.viewer.viewer import viewer
+from pages.parts.viewer.viewer import planes, viewer
 
 HEIGHT, WIDTH = 30, 40
 CLASSES = Classes(
@@ -64,7 +64,12 @@ st.button("Run again")
 car_moved = st.toggle("Move the car", key=f"moved {turn}")
 mask_only = st.toggle("Mask only", key=f"mask {turn}")
 broken = st.toggle("Broken frame", key=f"broken {turn}")
+later = st.toggle("Planes later", key=f"later {turn}")
+sent = st.toggle("Send planes", key=f"sent {turn}")
 
 result = segmentation(4 if car_moved else 0, mask_only=mask_only)
 body = frame.build(image(404 if car_moved else 400, 300), (800, 600), result)  # another image with it
-viewer(body[:-9] if broken else body, key=f"viewer {turn}")
+first, rest = frame.split(body)
+viewer(body[:-9] if broken else first if later else body, key=f"viewer {turn}")
+if sent:
+    planes(rest, key=f"planes {turn}")

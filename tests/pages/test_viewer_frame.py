@@ -172,3 +172,21 @@ def test_colors_with_a_meaning_have_no_other_palette():
     """Where the colors themselves have a meaning, no other palette is offered."""
     palettes = parse(frame.build(IMAGE, SIZE, answer(softmax(3, 4, 5)), own_colors=True)).header["palettes"]
     assert [row["name"] for row in palettes] == [palette.PALETTES["model"]]
+
+
+def test_a_frame_is_split_without_loss():
+    """A frame and its probability planes, in two messages, have the same id and all parts of the frame."""
+    whole = frame.build(IMAGE, SIZE, answer(softmax(3, 5, 4)))
+    first, planes = (parse(part) for part in frame.split(whole))
+    assert {**first.parts, **planes.parts} == parse(whole).parts
+    assert list(first.parts) == ["image", "labels", "confidence"]
+    assert planes.header["id"] == first.header["id"]
+    assert {**first.header, "parts": None} == {**parse(whole).header, "parts": None}
+
+
+def test_a_frame_without_planes_is_not_split():
+    """A mask alone is one message."""
+    whole = frame.build(
+        IMAGE, SIZE, Segmentation(np.zeros((2, 3), np.uint8), None, None, Classes.numbered(2))
+    )
+    assert frame.split(whole) == (whole, b"")

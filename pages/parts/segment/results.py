@@ -25,7 +25,8 @@ from pages.parts.segment import ground_truth, progress, slots
 from pages.parts.segment.run import InferenceTask, SegmentationQueue, SegmentResult, queue
 from pages.parts.state import Slot
 from pages.parts.tasks import BackgroundTask, OnCount
-from pages.parts.viewer.viewer import viewer
+from pages.parts.viewer import viewer
+from pages.parts.viewer.frame import split
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -65,7 +66,7 @@ PATIENCE = 3.0
 """Seconds from the start of the first image that a run of the page waits for it; then the browser's timer asks."""
 
 PAINT_SECONDS = 0.2
-"""Seconds in which the browser paints a new mask."""
+"""Seconds in which the browser paints a new frame."""
 
 Items = tuple[tuple[InferenceTask, str], ...]
 """Images that are done, each with the stem of its files."""
@@ -82,7 +83,7 @@ class ZipTask:
 
 ZIP: Slot[ZipTask] = Slot("segment.zip")
 PAINTED: Slot[int] = Slot("segment.painted")
-"""The hash of the frame on screen, once all else about its image was drawn as well."""
+"""The hash of the frame that the browser has had the time to paint."""
 
 
 def progress_of_many(
@@ -154,45 +155,55 @@ def show(
     mask:        its ground truth, if there is one.
     offer_again: offer to run inference again where the probabilities are gone.
     """
-    if (result := show_image(inference, mask)) is None:
-        return
-    with _once_painted(result):
-        left, right = st.columns([3, 2], gap="medium")
-        with left:
-            st.header("Class breakdown")
-            _areas(result.areas, None if mask is None else ground_truth.iou_by_class(inference, result, mask))
-        with right:
-            st.header("Downloads")
-            _downloads(inference, result, stem, offer_again=offer_again)
-
-
-def _once_painted(result: SegmentResult) -> DeltaGenerator:
-    """Return the place of all else about an image, after a pause in which the browser paints a new mask.
-
-    Tables and buttons take the browser longer than the mask does, and it would draw all of it before the first frame.
-    """
-    frame = hash(result.frame)
-    if PAINTED.get() == frame:
-        return st.container()
-    place = st.empty()  # the areas of another image are gone at once
-    tasks.pause(PAINT_SECONDS)
-    PAINTED.set(frame)
-    return place.container()
-
-
-def show_image(inference: InferenceTask, mask: InputFile | None = None) -> SegmentResult | None:
-    """Draw the image with its mask and the timings, and return the result; None, with a placeholder, before that."""
     if (result := inference.result) is None:
-        if not inference.over:
-            st.skeleton(height=HEIGHT)
-        return None
-    viewer(result.frame if mask is None else ground_truth.frame(inference, result, mask), key="viewer")
+        show_image(inference)
+        return
+    frame, planes = split(_frame(inference, result, mask))
+    viewer.viewer(frame, key="viewer")
+    _notes(result)
+    _let_paint(frame)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.header("Class breakdown")
+        _areas(result.areas, None if mask is None else ground_truth.iou_by_class(inference, result, mask))
+    with right:
+        st.header("Downloads")
+        _downloads(inference, result, stem, offer_again=offer_again)
+        if planes:
+            viewer.planes(planes, key="viewer-planes")
+
+
+def _let_paint(frame: bytes) -> None:
+    """Pause after a new frame, so that the browser paints it before it draws all else about the image.
+
+    Tables and buttons take it longer than the mask does, and what comes together is drawn together.
+    """
+    shown = hash(frame)
+    if PAINTED.get() != shown:
+        tasks.pause(PAINT_SECONDS)
+        PAINTED.set(shown)
+
+
+def show_image(inference: InferenceTask) -> None:
+    """Draw the image with its mask and the timings; before that, a placeholder."""
+    if (result := inference.result) is not None:
+        viewer.viewer(result.frame, key="viewer")
+        _notes(result)
+    elif not inference.over:
+        st.skeleton(height=HEIGHT)
+
+
+def _frame(inference: InferenceTask, result: SegmentResult, mask: InputFile | None) -> bytes:
+    return result.frame if mask is None else ground_truth.frame(inference, result, mask)
+
+
+def _notes(result: SegmentResult) -> None:
+    """Draw the timings, and what else there is to know about the result."""
     st.caption(_facts(result))
     for note in result.notes:
         st.caption(f":material/info: {messages.plain(note)}")
     for problem in result.inference.segmentation.problems:
         st.warning(messages.plain(problem), icon=":material/warning:")
-    return result
 
 
 def _facts(result: SegmentResult) -> str:

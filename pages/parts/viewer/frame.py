@@ -4,7 +4,8 @@
     header               JSON in UTF-8: classes, colors, and the names and lengths of the parts
     parts                one after the other, in the header's order
 
-Streamlit passes a component one raw `bytes` value without base64 or JSON around it, so all is in it. The parts:
+Streamlit passes a component one raw `bytes` value without base64 or JSON around it, so all is in it, unless `split`
+makes two of it: the probability planes then follow in a frame of their own with the same id. The parts:
 `image` (JPEG), `labels` (class ids), and, where there are probabilities, `confidence` and one `probability/ID` for
 each class that matters. All planes are 8-bit grayscale PNG. Labels are exact; probabilities are whole percent, which
 is what the viewer shows, and take half the space of finer steps.
@@ -38,6 +39,9 @@ WORTH_SHOWING = 0.05
 PLANE_PIXELS = 16_000_000
 """With more pixels than this in all probability planes together, they are downsampled; 21 of 800 x 600 are not."""
 
+PROBABILITY = "probability/"
+"""The start of the name of a part that is a probability plane."""
+
 
 def build(
     image_jpeg: bytes,
@@ -70,6 +74,24 @@ def build(
             "probabilities": None if segmentation.probabilities is None else {"ids": ids, "step": step},
         },
         parts,
+    )
+
+
+def split(frame: bytes) -> tuple[bytes, bytes]:
+    """Return a frame without its probability planes, and these planes with the same id; b"" where it has none.
+
+    The viewer shows the first without the second, which have more than half of the bytes.
+    """
+    (length,) = struct.unpack_from("<I", frame)
+    header, start = json.loads(frame[4 : 4 + length]), 4 + length
+    first = [(name, size) for name, size in header["parts"] if not name.startswith(PROBABILITY)]
+    rest = header["parts"][len(first) :]  # the planes are the last parts
+    if not rest:
+        return frame, b""
+    end = start + sum(size for _, size in first)
+    return (
+        _with_header({**header, "parts": first}, frame[start:end]),
+        _with_header({"id": header["id"], "parts": rest}, frame[end:]),
     )
 
 
@@ -110,7 +132,7 @@ def _planes(segmentation: Segmentation, ids: Sequence[int], step: int) -> dict[s
     if segmentation.confidence is not None:
         maps["confidence"] = segmentation.confidence
     if segmentation.probabilities is not None:
-        maps |= {f"probability/{i}": segmentation.probabilities[i, ::step, ::step] for i in ids}
+        maps |= {f"{PROBABILITY}{i}": segmentation.probabilities[i, ::step, ::step] for i in ids}
     with ThreadPoolExecutor() as pool:
         bodies = pool.map(lambda plane: plane_png(_percent(plane)), maps.values())
         return {"labels": plane_png(segmentation.labels), **dict(zip(maps, bodies, strict=True))}
@@ -147,5 +169,9 @@ def _pack(header: dict[str, Any], parts: Mapping[str, bytes]) -> bytes:
     digest = hashlib.blake2b(json.dumps(header).encode(), digest_size=8)
     for body in parts.values():
         digest.update(body)
-    text = json_bytes({"id": digest.hexdigest(), **header}, indent=None)
-    return b"".join((struct.pack("<I", len(text)), text, *parts.values()))
+    return _with_header({"id": digest.hexdigest(), **header}, *parts.values())
+
+
+def _with_header(header: Mapping[str, Any], *bodies: bytes) -> bytes:
+    text = json_bytes(header, indent=None)
+    return b"".join((struct.pack("<I", len(text)), text, *bodies))

@@ -53,8 +53,13 @@ class Viewer {
         const frame = await this.decode(header, parts);
         if (turn !== this.turn) return frame.image.close();
         this.begin(frame);
+        await new Promise(requestAnimationFrame); // what is shown goes first
+        if (turn !== this.turn) return;
       }
-      await this.decodeProbabilities(header.probabilities?.ids ?? [], parts, turn);
+      const ids = header.probabilities?.ids ?? [];
+      const here = ids.every((id) => parts.has(`probability/${id}`));
+      const planes = here ? parts : await planesOf(header.id, this.stopping.signal);
+      if (turn === this.turn) await this.decodeProbabilities(ids, planes, turn);
     } catch (error) {
       if (turn !== this.turn) return;
       this.requested = null;

@@ -12,6 +12,7 @@ import streamlit as st
 
 SCRIPTS = (
     "planes.js",  # the frame, read back
+    "later.js",  # planes that follow the frame
     "colors.js",
     "view.js",  # zoom and pan
     "layers.js",  # mask, maps, outlines, crosshair
@@ -34,6 +35,14 @@ def viewer(frame: bytes, *, key: str) -> None:
     _COMPONENT(data=frame, key=key)
 
 
+def planes(data: bytes, *, key: str) -> None:
+    """Give the viewer the planes of a frame that was shown without them. data: made by `frame.split`.
+
+    key: of this component alone on the page, and the same from run to run.
+    """
+    _PLANES(data=data, key=key)
+
+
 def _read(*names: str) -> str:
     return "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in names)
 
@@ -41,3 +50,6 @@ def _read(*names: str) -> str:
 _COMPONENT = st.components.v2.component(
     "segdeck_viewer", html=_read("viewer.html"), css=_read("viewer.css"), js=_read(*SCRIPTS)
 )
+
+_PLANES = st.components.v2.component("segdeck_planes", js=_read("planes.js", "later.js", "delivery.js"))
+"""Passes planes to the viewer; it shows nothing."""
