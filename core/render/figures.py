@@ -10,7 +10,7 @@ import io
 import math
 import threading
 import warnings
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,9 @@ COLUMNS, MOST_ROWS = 3, 10
 INK, SOFT = "#1f2430", "#6b7280"
 PIXELS = 1200
 """Longest side of a panel's image, in pixels."""
+
+COMPRESSION = 1
+"""Of the PNG, from 1 to 9. At 6, matplotlib's default, compression is half of the time, for 11% fewer bytes."""
 
 # A character that the font lacks is drawn as a box. Set once at import: `catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", message="Glyph .* missing")
@@ -233,5 +236,6 @@ def _saved(page: Figure, form: Format, dpi: int) -> bytes:
         "svg": {"Date": None},
     }
     buffer = io.BytesIO()
-    page.savefig(buffer, format=form, dpi=dpi, metadata=dates[form])
+    options: dict[str, Any] = {"pil_kwargs": {"compress_level": COMPRESSION}} if form == "png" else {}
+    page.savefig(buffer, format=form, dpi=dpi, metadata=dates[form], **options)
     return buffer.getvalue()
