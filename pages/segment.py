@@ -158,18 +158,18 @@ def _record(
 
 def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, InputFile]) -> None:
     stems = unique_stems([inference.image.name for inference in inferences])
-    selected = results.selected(inferences)
-    if len(inferences) > 1:
-        results.progress_of_many(inferences, queue(), slots.remove)
+    many = len(inferences) > 1
+    selected = results.progress_of_many(inferences, queue(), slots.remove) if many else inferences[0]
     # While the run waits, an error of the last try is gone.
     lines = st.container() if selected.over else st.empty()
     with results.awaited(selected, wait=all(inference.result is None for inference in inferences)):
+        drawn = progress.Drawn.now(inferences, selected)
         results.show(selected, stems[inferences.index(selected)], ground_truth.get(selected.image.id))
     results.download_all(inferences, stems)
-    if len(inferences) == 1:
+    if not many:
         # Where the result is pending, below the placeholder: nothing moves when the mask replaces both.
-        with lines.container() if selected.over else st.container():
-            progress.show(inferences, queue(), slots.remove)
+        with lines.container() if drawn.all_over else st.container():
+            progress.show(inferences, queue(), slots.remove, drawn=drawn)
 
 
 def _actions(run_id: str) -> None:

@@ -34,10 +34,11 @@ def show(
     queue: SegmentationQueue | None,
     on_remove: Callable[[list[str]], None] | None = None,
     *,
+    drawn: Drawn | None = None,
     selected: Callable[[], InferenceTask] | None = None,
     strip: Callable[[InferenceTask], None] | None = None,
-) -> None:
-    """Draw how many images are done and the errors, and keep them current.
+) -> InferenceTask:
+    """Draw how many images are done and the errors, and keep them current; return the image to show.
 
     The line of each image is hidden until it is asked for: it must not push the first mask off the screen.
 
@@ -46,17 +47,21 @@ def show(
 
     queue:     the images' own, to try failed ones again; None: they cannot be tried again here.
     on_remove: removes images by their ids; None where failed images cannot be removed.
+    drawn:     what the page has drawn already; None: it draws the image to show after this.
     selected:  returns the image to show; None: the first one.
     strip:     draws all images as a row in which the selected one is marked; None: no row.
     """
     selected = selected or (lambda: inferences[0])
-    pending = any(not inference.over for inference in inferences)
-    if pending or len(inferences) > 1:  # of a single image, the page shows the rest
-        drawn = _Drawn.now(inferences, selected())
-        refresh.timed(_update, TICK if pending else None)(inferences, drawn, selected, strip)
+    shown = selected()
+    # Not the state of now: what ended since the page was drawn is not on it.
+    drawn = drawn or Drawn.now(inferences, shown)
+    if not drawn.all_over or len(inferences) > 1:  # of a single image, the page shows the rest
+        every = None if drawn.all_over else TICK
+        refresh.timed(_update, every)(inferences, drawn, selected, strip)
     failed = [inference for inference in inferences if inference.error is not None]
     for _, group in groupby(sorted(failed, key=_reason), key=_reason):
         _failure(list(group), queue, on_remove)
+    return shown
 
 
 def stage(inference: InferenceTask, place: DeltaGenerator) -> None:
@@ -66,7 +71,7 @@ def stage(inference: InferenceTask, place: DeltaGenerator) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
+class Drawn:
     """What decides whether the page is still right. shown: the id of the image that it shows."""
 
     shown: str
@@ -75,7 +80,7 @@ class _Drawn:
     all_over: bool
 
     @classmethod
-    def now(cls, inferences: Sequence[InferenceTask], selected: InferenceTask) -> _Drawn:
+    def now(cls, inferences: Sequence[InferenceTask], selected: InferenceTask) -> Drawn:
         """Return this for the images as they are."""
         return cls(
             selected.image.id,
@@ -87,13 +92,13 @@ class _Drawn:
 
 def _update(
     inferences: Sequence[InferenceTask],
-    drawn: _Drawn,
+    drawn: Drawn,
     selected: Callable[[], InferenceTask],
     strip: Callable[[InferenceTask], None] | None,
 ) -> None:
     if selected().image.id == drawn.shown:  # else a click waits
         tasks.wait_for_any(inferences, PATIENCE)
-    now = _Drawn.now(inferences, selected())
+    now = Drawn.now(inferences, selected())
     _lines(inferences, sum(inference.over for inference in inferences))
     if strip is not None:
         strip(selected())

@@ -90,9 +90,12 @@ def progress_of_many(
     inferences: Sequence[InferenceTask],
     queue: SegmentationQueue | None,
     on_remove: Callable[[list[str]], None] | None = None,
-) -> None:
-    """Draw the progress of many images and a row of them to choose from. queue, on_remove: see `progress.show`."""
-    progress.show(
+) -> InferenceTask:
+    """Draw the progress of many images and a row of them to choose from; return the image to show.
+
+    queue, on_remove: see `progress.show`.
+    """
+    return progress.show(
         inferences, queue, on_remove,
         selected=partial(selected, inferences), strip=partial(_strip, inferences),
     )  # fmt: skip

@@ -36,11 +36,8 @@ def show(store: RunStore, run: Run) -> None:
         st.info("**No results are stored.**", icon=":material/info:")
         return
     tasks = _tasks(store, run, done)
-    selected = results.selected(tasks)
-    if len(tasks) > 1:
-        results.progress_of_many(tasks, None)
-    else:
-        progress.show(tasks, None)
+    many = len(tasks) > 1
+    selected = results.progress_of_many(tasks, None) if many else progress.show(tasks, None)
     stems = unique_stems([task.image.name for task in tasks])
     place = tasks.index(selected)
     results.show(selected, stems[place], _mask(store, done[place]), offer_again=False)
