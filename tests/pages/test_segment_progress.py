@@ -33,5 +33,5 @@ def test_an_image_that_ends_while_the_page_is_drawn() -> None:
     """The page runs again for an image that ended after its placeholder was drawn, before its progress was."""
     app = app_from_function(script, default_timeout=60).run()
     assert app.session_state["runs"] == 2
-    assert [element.value for element in app.markdown][0] == "the result"
+    assert app.markdown[0].value == "the result"
     assert "The endpoint is gone" in app.error[0].value
