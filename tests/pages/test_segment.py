@@ -41,7 +41,7 @@ def test_an_uploaded_image(open_page, coast, jpeg, run_until, read_texts):
     assert "decode" in read_texts(app)
 
 
-def test_one_run_of_the_page_shows_the_result(open_page, coast, jpeg, faults, run_until, read_texts):
+def test_one_run_of_the_page_shows_the_result(open_page, coast, jpeg, faults, *, run_until, read_texts):
     """The run of the page that sends an image waits for its result and shows it: no other run is needed."""
     faults.add("delay", seconds=0.3, operation="InvokeEndpoint")
     for shade in range(5):  # on a busy machine, a result may take longer than the page waits
