@@ -18,17 +18,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
-import botocore.session
 import pytest
-from botocore.config import Config
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from sandbox import launcher
-from sandbox.common.clients import service_descriptions
 from sandbox.launcher import Address
 from sandbox.server import Sandbox
+from tests.support.clients import new_client
 from tests.support.endpoints import remove_endpoint
 from tests.support.patience import WAITER
 from tests.support.roles import create_roles
@@ -202,21 +199,10 @@ def make_client() -> Callable[..., Any]:
         if key not in made:
             if len(made) >= KEPT_CLIENTS:  # most are of sandboxes that have ended
                 made.clear()
-            made[key] = new_client(sandbox.address, service, config)
+            made[key] = new_client(sandbox.address, service, **config)
         return made[key]
 
     return make
-
-
-def new_client(address: Address, service: str, config: Mapping[str, Any]) -> Any:
-    """Return a new boto3 client."""
-    botocore_session = botocore.session.Session()
-    botocore_session.register_component("data_loader", service_descriptions())  # parsed once for all
-    session = boto3.session.Session(
-        address.access_key, address.secret_key, region_name=address.region, botocore_session=botocore_session
-    )
-    settings = Config(**{"retries": {"total_max_attempts": 1}, **config})
-    return session.client(service, endpoint_url=address.url, config=settings)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
 
 from core.settings import Settings
@@ -26,6 +25,7 @@ from sandbox.common.state_dir import StateDir
 from sandbox.launcher import Address, LaunchError, running
 from sandbox.server import Sandbox
 from tests.sandbox.conftest import request as training_request
+from tests.support.clients import new_client
 from tests.support.patience import SECONDS, WAITER, wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -109,8 +109,7 @@ def standing(
 
 
 def _client(address: Address, service: str) -> Any:
-    session = boto3.session.Session(address.access_key, address.secret_key, region_name=address.region)
-    return session.client(service, endpoint_url=address.url)
+    return new_client(address, service, retries={"total_max_attempts": 5})
 
 
 def _model_pid(address: Address, name: str) -> int:

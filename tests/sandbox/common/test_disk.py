@@ -15,7 +15,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -24,6 +23,7 @@ from sandbox.common.lossy_output import LossyStream
 from sandbox.http.server import Listener, bind
 from sandbox.launcher import Address, running
 from sandbox.services.s3 import S3
+from tests.support.clients import new_client
 from tests.support.patience import SECONDS, WAITER
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -143,8 +143,7 @@ def start(tmp_path: Path, eventually: Eventually) -> Iterator[Callable[..., Addr
 
 
 def _client(address: Address, service: str) -> Any:
-    session = boto3.session.Session(address.access_key, address.secret_key, region_name=address.region)
-    return session.client(service, endpoint_url=address.url)
+    return new_client(address, service, retries={"total_max_attempts": 5})
 
 
 def test_an_endpoint_recovers_from_a_full_disk(
