@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from sandbox import launcher
@@ -34,7 +34,14 @@ from tests.support.roles import create_roles
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("segdeck", deadline=None)  # how long an example takes is the machine's affair
+# How long an example takes is the machine's affair, and every run tries the same examples: what new ones find belongs
+# to a long run (SEGDECK_FUZZ_RUNS), not to one that tests another change.
+settings.register_profile(
+    "segdeck",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="SEGDECK_FUZZ_RUNS" not in os.environ,
+)
 settings.load_profile("segdeck")
 
 STUB = Path(__file__).parent / "support" / "stub_container.py"

@@ -29,6 +29,7 @@ from core.imaging.image import (
     resize_labels,
     resize_nearest,
 )
+from tests.support.warnings_as_errors import fails_at_warnings
 
 ROOT = Path(__file__).parents[3]
 CAMVID = ROOT.parent / "shared" / "camvid"
@@ -106,7 +107,7 @@ def in_mode(mode: str) -> Image.Image:
     return gray.convert("RGB").convert(mode) if mode in ("YCbCr", "CMYK", "P") else gray.convert(mode)
 
 
-@pytest.mark.filterwarnings("error")
+@fails_at_warnings
 @pytest.mark.parametrize(("form", "mode"), [(form, mode) for form, modes in MODES.items() for mode in modes])
 def test_every_format_and_mode_becomes_rgb(form: str, mode: str) -> None:
     """Every pixel type in every format becomes an RGB image that is dark on the left and bright on the right."""
@@ -156,7 +157,7 @@ def test_transparent_pixels_are_white() -> None:
     assert open_image(saved(image), "t.png").array()[0].tolist() == [[255] * 3, [255, 127, 127], [255, 0, 0]]
 
 
-@pytest.mark.filterwarnings("error")
+@fails_at_warnings
 def test_palette_transparency_is_white() -> None:
     """The transparent color of a palette becomes white as well."""
     image = Image.fromarray(np.array([[0, 1]], np.uint8))
@@ -164,7 +165,7 @@ def test_palette_transparency_is_white() -> None:
     assert open_image(saved(image, transparency=0), "p.png").array()[0].tolist() == [[255] * 3, [0, 0, 255]]
 
 
-@pytest.mark.filterwarnings("error")
+@fails_at_warnings
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(form: str, orientation: int) -> None:
@@ -297,7 +298,7 @@ def test_the_first_view_of_a_phones_jpeg_is_the_image() -> None:
     assert encode(photo).quality is not None
 
 
-@pytest.mark.filterwarnings("error")
+@fails_at_warnings
 @pytest.mark.parametrize(
     ("width", "height"), [(50_000, 50_000), (10_001, 10_000), (2**31 - 1, 1), (100_000_001, 1)]
 )
@@ -315,7 +316,7 @@ def test_the_pixel_limit_is_an_argument() -> None:
         open_image(saved(scene(10, 10)), "a.png", max_pixels=99)
 
 
-@pytest.mark.filterwarnings("error")
+@fails_at_warnings
 def test_pillows_own_limit_is_neither_used_nor_changed() -> None:
     """A limit above Pillow's own works without a warning, and Pillow's is unchanged."""
     before = Image.MAX_IMAGE_PIXELS

@@ -15,6 +15,7 @@ from PIL import Image
 from core.imaging.classes import VOC, Classes
 from core.imaging.segmentation import Segmentation
 from core.render.figures import Format, figure
+from tests.support.warnings_as_errors import fails_at_user_warnings
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,7 +34,7 @@ def holds(picture: np.ndarray, color: tuple[int, int, int]) -> bool:
     return bool((picture == color).all(axis=2).any())
 
 
-@pytest.mark.filterwarnings("error::UserWarning")  # matplotlib warns if a layout does not fit
+@fails_at_user_warnings  # matplotlib warns if a layout does not fit
 @pytest.mark.parametrize("size", [(60, 80), (80, 60), (20, 200), (400, 10), (1, 1), (1, 3000), (3000, 1)])
 def test_a_figure_of_any_shape(size: tuple[int, int]) -> None:
     """Landscape, portrait, panorama, a line and a single pixel all give a page of a printable size."""
