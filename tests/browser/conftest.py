@@ -44,7 +44,7 @@ SHOWN = 1_500
 """Characters of a page and of a log that a failure shows."""
 LOGS: list[Path] = []
 """The logs of this process's servers that have been started."""
-STOP_SECONDS = 60
+STOP_SECONDS = 120
 """Seconds for a server to stop before it is killed: a dashboard stops its sandbox first."""
 
 

@@ -10,12 +10,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from sandbox.server import Sandbox
+from tests.support.browser import LONG
 from tests.support.fleet import put_endpoint
 from tests.support.regions import assumable_role
 from tests.support.roles import create_roles
 
 ROOT = Path(__file__).parents[2]
-LONG = 60_000
 READS = ("sagemaker:List*", "sagemaker:Describe*", "sagemaker:Search", "cloudwatch:*", "s3:*")
 COMPARED = "@us-east-1,@eu-west-1,account:reader@eu-west-1,account:gone@us-east-1"
 

@@ -13,15 +13,12 @@ from playwright.sync_api import Page
 from sandbox.common.limits import SandboxLimits
 from sandbox.rehearse import call
 from sandbox.server import Sandbox
-from tests.support.browser import shown
+from tests.support.browser import LONG, shown
 from tests.support.dashboard import ended, put_data, start_job, wait_for
 from tests.support.roles import create_roles
 
 ROOT = Path(__file__).parents[2]
 STUB = ROOT / "tests" / "support" / "stub_training.py"
-LONG = 90_000
-"""Milliseconds for a step of the dashboard, on two busy cores."""
-
 pytestmark = pytest.mark.browser
 
 
@@ -34,7 +31,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         create_roles(running)
         put_data(running.loopback.client("s3"))
         sagemaker = running.loopback.client("sagemaker")
-        wait_for(sagemaker, start_job(sagemaker, "before"), ended, seconds=60)
+        wait_for(sagemaker, start_job(sagemaker, "before"), ended)
         running.announce()
         yield running
         running.withdraw()

@@ -96,18 +96,16 @@ def test_back_keeps_filters_and_comparison(
     server.jobs = many(40, running=0)
     page.goto(f"{address}?text=aerial-00&compare=aerial-0040,aerial-0038")
     ready(page)
-    shown(page.get_by_role("heading", name="Comparison"), timeout=90_000)
+    shown(page.get_by_role("heading", name="Comparison"))
     page.get_by_text("Links to these").press("Enter")
     page.get_by_role("link", name="aerial-0037", exact=True).press("Enter")
-    expect(page).to_have_url(re.compile(r"/training_job\?job=aerial-0037$"), timeout=90_000)
-    shown(page.get_by_role("heading", name="aerial-0037"), timeout=90_000)
+    expect(page).to_have_url(re.compile(r"/training_job\?job=aerial-0037$"))
+    shown(page.get_by_role("heading", name="aerial-0037"))
     ready(page)
     page.go_back()
-    shown(page.get_by_role("heading", name="Comparison"), timeout=90_000)
-    expect(page).to_have_url(
-        re.compile(r"/training_jobs\?.*compare=aerial-0040%2Caerial-0038"), timeout=90_000
-    )
-    expect(page.get_by_label("Name contains")).to_have_value("aerial-00", timeout=90_000)
+    shown(page.get_by_role("heading", name="Comparison"))
+    expect(page).to_have_url(re.compile(r"/training_jobs\?.*compare=aerial-0040%2Caerial-0038"))
+    expect(page.get_by_label("Name contains")).to_have_value("aerial-00")
 
 
 def test_the_browser_tab_names_the_page(jobs: Page) -> None:

@@ -71,7 +71,7 @@ def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterato
 def run_until() -> Callable[[AppTest, Callable[[AppTest], Any]], None]:
     """run_until(app, holds): run the page again until it does; the browser's timer does not tick here."""
 
-    def run(app: AppTest, holds: Callable[[AppTest], Any], seconds: float = 40) -> None:
+    def run(app: AppTest, holds: Callable[[AppTest], Any], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not holds(app):
             assert time.monotonic() < deadline, texts(app)

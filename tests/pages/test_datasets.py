@@ -59,7 +59,7 @@ def dataset_page(
     return start
 
 
-def until(app: AppTest, text: str, seconds: float = 40) -> AppTest:
+def until(app: AppTest, text: str, seconds: float = 120) -> AppTest:
     """Run the page again until it shows this text; the browser's timer does not tick here."""
     deadline = time.monotonic() + seconds
     while text not in everything(app):

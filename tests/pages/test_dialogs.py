@@ -29,7 +29,7 @@ def app_with_dialog() -> AppTest:
         shown = st.navigation([st.Page(page)])
         refresh.page(shown.run, st.session_state.get("page", ""))
 
-    return app_from_function(script, default_timeout=30).run()
+    return app_from_function(script, default_timeout=60).run()
 
 
 def test_a_dialog_survives_a_run_of_its_page() -> None:
@@ -75,7 +75,7 @@ def test_a_page_does_not_run_by_itself_under_a_dialog() -> None:
 
         refresh.page(page, "")
 
-    app = app_from_function(script, default_timeout=30)
+    app = app_from_function(script, default_timeout=60)
     app.session_state["runs"] = 0
     app.run()
     assert app.session_state["runs"] == 4
@@ -92,7 +92,7 @@ def test_a_page_does_not_run_by_itself_under_a_dialog() -> None:
 
         refresh.page(page, "")
 
-    app = app_from_function(with_dialog, default_timeout=30)
+    app = app_from_function(with_dialog, default_timeout=60)
     app.session_state["runs"] = 0
     app.run()
     assert app.session_state["runs"] == 1

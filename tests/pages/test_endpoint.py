@@ -285,7 +285,7 @@ def test_no_name(open_endpoint):
 def test_a_failed_endpoint(sandbox_server, stub_endpoint, open_stub):
     """A failed endpoint shows why, what to do, and AWS's own text; it accepts no test call."""
     name = stub_endpoint(behavior={"exit": "RuntimeError: model_best.params is not there"}, wait=False)
-    sandbox_server.wait_settled(30)
+    assert sandbox_server.wait_settled(120)
     app = open_stub(name, part="Test call")
     assert "What to do:" in app.error[0].value
     assert "in a failed state" in app.info[0].value

@@ -129,7 +129,7 @@ def test_no_endpoint_fits(open_list):
 
 def test_prices_that_are_still_being_read(open_list, faults):
     """Until the configurations have arrived, the page says how many prices are missing, and its sums begin with ≥."""
-    faults.add("delay", seconds=3, operation="DescribeEndpointConfig")
+    faults.add("delay", seconds=60, operation="DescribeEndpointConfig")  # until `clear`
     app = open_list()
     assert "The prices of **6** endpoints are still being read" in texts(app)
     assert figures(app)["Cost per hour"].startswith("≥ ")

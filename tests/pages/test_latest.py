@@ -215,13 +215,13 @@ def test_a_page_waits_once_for_all_its_values():
     """Ten slow values together take no more of a page's time than its patience."""
     source = Source()
     source.let_go.clear()
-    shelf = StaleCache(patience=0.2)
+    shelf = StaleCache(patience=1)
     began = time.monotonic()
     with watching() as watch:
         for number in range(10):
             with pytest.raises(PendingError):
                 shelf.read(number, source, 15)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5
     assert len(watch.unsettled) == 10
     source.let_go.set()
 
@@ -236,7 +236,7 @@ def test_a_watch_tells_when_another_look_pays():
     assert watch.pending
     assert not watch.changed()
     source.let_go.set()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not watch.changed():
         assert time.monotonic() < deadline
     with watching() as settled:
@@ -246,7 +246,7 @@ def test_a_watch_tells_when_another_look_pays():
 
 def eventually(latest: CachedValue[int]) -> Snapshot[int]:
     """The value once it has arrived."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         try:
             return latest.read()

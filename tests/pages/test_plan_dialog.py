@@ -116,7 +116,7 @@ def test_each_step_is_told(sandbox_server, stub_endpoint, sagemaker):
     assert app.success
     for step in plan.steps:
         assert plain_texts(app).count(step.what.rstrip(".")) >= 2
-    sandbox_server.wait_settled(30)
+    assert sandbox_server.wait_settled(120)
     button_ = dialog(deletion(sandbox_server, "told-1"), sandbox_server)
     button_.text_input(key="plan-typed").set_value("told-1").run()
     button(button_, "Delete permanently").click().run()
@@ -143,7 +143,7 @@ def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, monkeypatch) -> Itera
         execute(clients(here()), plan, journal=backend.journal())
     sandbox_server.faults.clear()
     yield plan
-    sandbox_server.wait_settled(30)
+    assert sandbox_server.wait_settled(120)
     if is_there(sagemaker, "cut-1"):
         execute(clients(here()), deletion(sandbox_server, "cut-1"))
 
@@ -186,7 +186,7 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
     button(app, "Finish").click().run()
     assert app.success
     assert "Already existed" in texts(app)
-    sandbox_server.wait_settled(30)
+    assert sandbox_server.wait_settled(120)
     assert is_there(sagemaker, "cut-1")
     assert not backend.journal().unfinished()
 
@@ -212,7 +212,7 @@ def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server,
     first = app_from_function(page, args=(here(),), default_timeout=60).run()
     (entry,) = backend.journal().unfinished()
     resume(clients(here()), backend.journal(), entry)
-    sandbox_server.wait_settled(30)
+    assert sandbox_server.wait_settled(120)
     button(first, "Clean up").click().run()
     assert "Another process is executing this change, or has finished it" in texts(first)
     assert not first.success

@@ -51,7 +51,7 @@ def test_a_page_that_has_changed_runs_again_after_all_parts_of_a_run(
     asked: dict[str, bool], runs: int
 ) -> None:
     """Whichever part has asked for it, the others are drawn first: a click on a button in one of them is not lost."""
-    app = app_from_function(script, default_timeout=30).run()
+    app = app_from_function(script, default_timeout=60).run()
     app.session_state["asked"] = asked
     app.button[0].click().run()
     assert app.session_state["runs"] == runs

@@ -258,7 +258,7 @@ def test_the_same_request_of_two_sessions_is_one_call(open_page, endpoint, jpeg,
     faults.add("delay", seconds=60, operation="InvokeEndpoint")  # until `clear`
     first = drop(open_page(endpoint=endpoint), ("bay.jpg", jpeg(shade=12)))
     second = drop(new_session(endpoint=endpoint), ("bay.jpg", jpeg(shade=12)))
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while not faults.hits:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -420,7 +420,7 @@ def test_an_evaluation_reopens_without_a_call(shore, open_page, endpoint, run_un
     next(each for each in app.button if each.label == "Evaluate").click().run()
     run_until(app, lambda app: bool(app.metric))
     evaluated = {metric.label: metric.value for metric in app.metric}
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while not (written().all().runs and only_run().contents):
         assert time.monotonic() < deadline
     run = only_run()

@@ -41,7 +41,7 @@ def submit(aws_environ: dict[str, str], coast: str):
 
 def wait_until(holds: Callable[[], bool], state: Callable[[], object] = str) -> None:
     """Wait until `holds` is true; fails with `state` after 40 seconds."""
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < deadline, state()
         time.sleep(0.01)

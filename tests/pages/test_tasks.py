@@ -14,7 +14,7 @@ from tests.support.apps import app_from_function
 
 def over(*tasks: BackgroundTask[Any]) -> None:
     """Wait until all of them are over."""
-    _, pending = wait([task.future for task in tasks], timeout=20)
+    _, pending = wait([task.future for task in tasks], timeout=120)
     assert not pending
 
 

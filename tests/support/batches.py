@@ -88,5 +88,5 @@ class Store:
 
 def ended(store: Store, name: str, status: str) -> None:
     """Wait until a job has ended."""
-    wait_until(lambda: store.status(name) not in ("InProgress", "Stopping"))
+    wait_until(lambda: store.status(name) not in ("InProgress", "Stopping"), 120)
     assert store.status(name) == status

@@ -118,7 +118,7 @@ def start_job(sagemaker: Any, name: str, values: Mapping[str, str] = {}, **chang
 
 
 def wait_for(
-    sagemaker: Any, name: str, holds: Callable[[dict[str, Any]], bool], seconds: float = SECONDS
+    sagemaker: Any, name: str, holds: Callable[[dict[str, Any]], bool], seconds: float = 120
 ) -> dict[str, Any]:
     """Wait until a job's description meets a condition, and return it."""
 
