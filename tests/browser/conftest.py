@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, expect
 from playwright.sync_api import Error as BrowserError
 
 from sandbox.server import Sandbox
@@ -42,6 +43,17 @@ QUIET_SECONDS = 7
 """Longer than the time between two refreshes of any page."""
 SHOWN = 1_500
 """Characters of a page and of a log that a failure shows."""
+HARMLESS = (
+    r"_stcore/(health|host-config)",  # Streamlit tries a deep link's own folder before the root
+    r"WARN .*(Infinite extent|Scale bindings)",  # Vega, about a chart without data
+    r"'?wasm-eval'?|WebAssembly",  # an optional fast path of Streamlit's protobuf bundle
+)
+WATCH = """
+    window.violations = [];
+    addEventListener("securitypolicyviolation", (event) =>
+        window.violations.push(`${event.effectiveDirective} ${event.blockedURI}`));
+"""
+"""Notes what the policy of the page refuses."""
 LOGS: list[Path] = []
 """The logs of this process's servers that have been started."""
 STOP_SECONDS = 120
@@ -61,6 +73,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 def window(browser: Browser) -> Iterator[BrowserContext]:
     """The window of the `page` fixture; its actions have the bound of the expectations."""
     with open_context(browser, viewport=SIZE, color_scheme="light") as context:
+        context.add_init_script(WATCH)
         yield context
 
 
@@ -232,6 +245,26 @@ def _wait_healthy(url: str, process: subprocess.Popen[bytes], log: Path, seconds
         except OSError:
             time.sleep(0.1)
     raise AssertionError(f"Streamlit did not come up at {url}:\n{log.read_text('utf-8', 'replace')[-4000:]}")
+
+
+@pytest.fixture
+def complaints(page: Page) -> Iterator[Callable[[], list[str]]]:
+    """`complaints()` returns what the console and the policy complained about, without what is known and harmless."""
+    messages: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            messages.append(f"{message.text} {message.location.get('url', '')}")
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: messages.append(f"page error: {error}"))
+
+    def read() -> list[str]:
+        messages.extend(page.evaluate("window.violations"))
+        return [text for text in messages if not any(re.search(known, text) for known in HARMLESS)]
+
+    yield read
+    page.remove_listener("console", note)
 
 
 @pytest.fixture

@@ -4,50 +4,18 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.support.browser import LONG, choose_file, eventually, press, shown
 
 ROOT = Path(__file__).parents[2]
 AERIAL = ROOT / "sandbox" / "demo" / "aerial"
-JOB = "demo-aerial-six-classes"
-PAGES = {
-    "": "Overview",
-    "overview": "Overview",
-    "segment": "Segment images",
-    "segment?endpoint=coastlines": "Segment images",
-    "datasets": "Datasets",
-    "training_jobs": "Training jobs",
-    f"training_job?job={JOB}": JOB,
-    "launch_training": "Launch training",
-    "endpoints": "Endpoints",
-    "endpoint?endpoint=aerial-land-cover": "aerial-land-cover",
-    "deploy": "Deploy a model",
-    "evaluate": "Evaluate",
-    "setup": "Setup",
-    "batches": "Batch transform",
-    "launch_batch": "Start a batch",
-}
-"""Address -> the title of the page."""
-HARMLESS = (
-    r"_stcore/(health|host-config)",  # Streamlit tries a deep link's own folder before the root
-    r"WARN .*(Infinite extent|Scale bindings)",  # Vega, about a chart without data
-    r"'?wasm-eval'?|WebAssembly",  # an optional fast path of Streamlit's protobuf bundle
-)
-FONT_LOADED = """async () => {
-    while (!(await document.fonts.load("15px Inter")).length) await new Promise(requestAnimationFrame);
-}"""
-WATCH = """
-    window.violations = [];
-    addEventListener("securitypolicyviolation", (event) =>
-        window.violations.push(`${event.effectiveDirective} ${event.blockedURI}`));
-"""
 FOREIGN_PAGE = """<!doctype html><title>foreign</title><iframe src="ADDRESS"></iframe>
 <script>
 window.results = {};
@@ -69,27 +37,6 @@ def dashboard(demo_dashboard: Any) -> str:
 
 
 @pytest.fixture
-def complaints(page: Page) -> Iterator[Callable[[], list[str]]]:
-    """`complaints()` returns what the console and the policy complained about, without what is known and harmless."""
-    messages: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            messages.append(f"{message.text} {message.location.get('url', '')}")
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: messages.append(f"page error: {error}"))
-    page.add_init_script(WATCH)
-
-    def read() -> list[str]:
-        messages.extend(page.evaluate("window.violations"))
-        return [text for text in messages if not any(re.search(known, text) for known in HARMLESS)]
-
-    yield read
-    page.remove_listener("console", note)
-
-
-@pytest.fixture
 def foreign_page(dashboard: str) -> Iterator[str]:
     """The address of a page on another port that frames and calls the dashboard."""
 
@@ -108,23 +55,6 @@ def foreign_page(dashboard: str) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
-
-
-@pytest.mark.parametrize("address", PAGES)
-def test_every_page_has_an_address_and_works_under_the_policy(
-    dashboard, page: Page, ready, complaints, address
-):
-    """Each page is drawn in the shell at its address, with fonts and charts, without a complaint of the browser."""
-    page.goto(f"{dashboard}/{address}")
-    shown(page.get_by_role("heading", name=PAGES[address], exact=True, level=1), timeout=LONG)
-    shown(page.get_by_test_id("stSidebar").get_by_role("link", name="Segment"))
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    ready(page)
-    if address.startswith("training_job?"):
-        expect(page.get_by_test_id("stVegaLiteChart").first.locator("canvas, svg").first).to_be_visible()
-    # Not by wait_for_function, whose polling the policy forbids: it evaluates a string in the page.
-    page.evaluate(FONT_LOADED)
-    assert complaints() == []
 
 
 def test_upload_viewer_camera_and_download_work_under_the_policy(dashboard, page: Page, ready, complaints):
