@@ -17,7 +17,7 @@ from core.training.job import TrainingSpec, to_request
 from pages.parts import backend, cached
 from sandbox.server import Sandbox
 from tests.support.apps import app_from_file
-from tests.support.patience import SECONDS, wait_until
+from tests.support.patience import wait_until
 
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
