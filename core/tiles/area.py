@@ -1,0 +1,138 @@
+"""The part of a scene that is segmented: a bounding box, or the polygons of a GeoJSON file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InputError
+from core.local_files import read_regular, reason
+from core.strict_json import parse_json
+from core.tiles.scene import Scene, Transform, gdal, shifted
+
+MAX_FILE_BYTES = 50_000_000
+LONGITUDE_LATITUDE = "OGC:CRS84"
+"""The coordinate reference system of GeoJSON (RFC 7946); older files name another one."""
+
+NUMBER = r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*"
+BOX = re.compile(rf"{NUMBER}(?:,{NUMBER}){{3}}")
+PIXELS: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Area:
+    """The polygons to segment.
+
+    text:      as the user gave it.
+    geometries: GeoJSON polygons, in the scene's coordinates.
+    transform: from pixels to these coordinates.
+    """
+
+    text: str
+    geometries: tuple[Mapping[str, Any], ...]
+    transform: Transform
+
+    def mask(self, top: int, left: int, height: int, width: int) -> NDArray[np.bool_]:
+        """Return which pixels of a part of the scene are inside, by their centers, (height, width) bool."""
+        from rasterio import Affine  # noqa: PLC0415 - GDAL takes a third of a second to import
+        from rasterio.features import geometry_mask  # noqa: PLC0415
+
+        with gdal(self.text):
+            inside: NDArray[np.bool_] = geometry_mask(
+                self.geometries,
+                (height, width),
+                Affine(*shifted(self.transform, top, left)),
+                invert=True,
+            )
+        return inside
+
+
+def read_area(text: str, scene: Scene) -> Area:
+    """Read a box `LEFT,BOTTOM,RIGHT,TOP` in the scene's coordinates, or the path of a GeoJSON file.
+
+    The coordinates of a scene that is not georeferenced are pixels. Raises InputError.
+    """
+    transform = scene.transform or PIXELS
+    if BOX.fullmatch(text):
+        left, bottom, right, top = (float(number) for number in text.split(","))
+        x, y = sorted((left, right)), sorted((bottom, top))
+        ring = [(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1]), (x[0], y[0])]
+        return Area(text, ({"type": "Polygon", "coordinates": [ring]},), transform)
+    document = _document(text)
+    polygons = tuple(_polygons(document, text))
+    if not polygons:
+        raise InputError(f"{text} has no polygons.", todo="Give a GeoJSON file with at least one polygon.")
+    if not scene.crs or scene.transform is None:
+        raise InputError(
+            f"{text} cannot be placed on {scene.name}, which has no coordinate reference system.",
+            todo="Give the area as a box in pixels: LEFT,BOTTOM,RIGHT,TOP.",
+        )
+    return Area(text, _projected(polygons, _crs_name(document), scene, text), transform)
+
+
+def _projected(
+    polygons: tuple[Mapping[str, Any], ...], crs: str, scene: Scene, name: str
+) -> tuple[Mapping[str, Any], ...]:
+    from rasterio.crs import CRS  # noqa: PLC0415 - GDAL takes a third of a second to import
+    from rasterio.errors import RasterioError  # noqa: PLC0415
+    from rasterio.warp import transform_geom  # noqa: PLC0415
+
+    try:
+        source, target = CRS.from_user_input(crs), CRS.from_wkt(scene.crs)
+        return tuple(transform_geom(source, target, polygon) for polygon in polygons)
+    except (RasterioError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise InputError(
+            f"{name} cannot be converted to the coordinates of {scene.name}.",
+            why=f"{error}",
+            todo="Check its coordinates: GeoJSON has longitude and latitude, in degrees.",
+        ) from error
+
+
+def _document(text: str) -> Mapping[str, Any]:
+    path = Path(text).expanduser()
+    try:
+        document = parse_json(read_regular(path, max_bytes=MAX_FILE_BYTES))
+    except OSError as error:
+        raise InputError(
+            f"{text} cannot be read.",
+            why=reason(error),
+            todo="Give a GeoJSON file, or a box: LEFT,BOTTOM,RIGHT,TOP.",
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"{text} is not valid JSON.", why=f"{error}", todo="Export the area as GeoJSON."
+        ) from error
+    if not isinstance(document, dict):
+        raise InputError(f"{text} is not GeoJSON.", todo="Export the area as GeoJSON.")
+    return document
+
+
+def _crs_name(document: Mapping[str, Any]) -> str:
+    """Return the reference system that a file from before RFC 7946 names; else that of the standard."""
+    crs = document.get("crs")
+    properties = crs.get("properties") if isinstance(crs, dict) else None
+    name = properties.get("name") if isinstance(properties, dict) else None
+    return name if isinstance(name, str) else LONGITUDE_LATITUDE
+
+
+def _polygons(item: Any, name: str) -> Iterator[Mapping[str, Any]]:
+    kind = item.get("type") if isinstance(item, dict) else None
+    if kind in ("Polygon", "MultiPolygon"):
+        yield {"type": kind, "coordinates": item.get("coordinates")}
+    elif kind == "Feature":
+        yield from _polygons(item.get("geometry"), name)
+    elif kind in ("FeatureCollection", "GeometryCollection"):
+        for part in item.get("features" if kind == "FeatureCollection" else "geometries") or ():
+            yield from _polygons(part, name)
+    else:
+        raise InputError(
+            f"{name} has a geometry of type {kind!r}.",
+            why="An area is made of polygons.",
+            todo="Remove what is not a Polygon or MultiPolygon.",
+        )

@@ -1,0 +1,557 @@
+"""Read an image of any size window by window, with rasterio (GDAL), as the 8-bit colors that an endpoint gets.
+
+A scene is any raster that GDAL decodes in parts: GeoTIFF, Cloud Optimized GeoTIFF, BigTIFF, JPEG 2000, and plain
+images. Values of more than 8 bits, and floats, are stretched between two percentiles of each band, which come from an
+overview or a sample. Pixels without data are those that the file marks (nodata value, mask, alpha) and those that are
+not finite.
+
+Everything that can be wrong with a file is found before a tile is sent, as far as that is possible without decoding
+all of it: each tile is billed.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ImageError, InputError
+from core.imaging.tiff import GDAL_CACHE
+from core.local_files import reason
+from core.text import byte_size
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+
+SIGNATURES = (
+    (0, (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "GTiff"),
+    (0, (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "JP2OpenJPEG"),
+    (0, (b"\xff\xd8\xff",), "JPEG"),
+    (0, (b"\x89PNG\r\n\x1a\n",), "PNG"),
+    (8, (b"WEBP",), "WEBP"),
+    (0, (b"BM",), "BMP"),
+    (0, (b"GIF8",), "GIF"),
+)
+"""Offset, first bytes and GDAL's name of the formats that are read, in the order of the checks.
+
+GDAL itself would also open formats that refer to other files and servers, such as VRT.
+"""
+
+SEQUENTIAL = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+"""Formats that are decoded from the top: their last row shows whether they are complete."""
+
+MAX_SIDE = 200_000
+MAX_PIXELS = 4_000_000_000
+"""Pixels of a scene: ten times 20,000 x 20,000."""
+
+MAX_BLOCK_BYTES = 256_000_000
+"""Bytes of a decoded block of a file: less cannot be decoded at once."""
+
+MAX_CHECKED_BLOCKS = 200_000
+"""Blocks of a TIFF whose place in the file is checked."""
+
+PERCENTILES = (2.0, 98.0)
+"""The default stretch."""
+
+SAMPLE_SIDE = 1024
+"""Pixels of the longer side of the overview that percentiles are taken from."""
+
+SAMPLE_WINDOWS, SAMPLE_WINDOW = 8, 256
+"""Without overviews: windows per side of the image, and pixels of a window's side."""
+
+FLAT = 1e-12
+
+Transform = tuple[float, float, float, float, float, float]
+"""x = a * column + b * row + c, y = d * column + e * row + f: (a, b, c, d, e, f)."""
+
+
+def shifted(transform: Transform, top: int, left: int) -> Transform:
+    """Return the transform of a part of a scene that begins at this row and column."""
+    a, b, c, d, e, f = transform
+    return a, b, c + a * left + b * top, d, e, f + d * left + e * top
+
+
+class Pixels(NamedTuple):
+    """A part of a scene.
+
+    colors: (H, W, 3) uint8.
+    valid:  (H, W) bool, false where the scene has no data.
+    """
+
+    colors: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """An image that is read in parts.
+
+    path, name:    of the file.
+    driver:        the format as GDAL names it, such as `GTiff`.
+    width, height: in pixels.
+    bands:         how many there are.
+    dtype:         of the values, such as `uint16`.
+    used:          the bands that are sent, from 1: three, or one for gray.
+    ranges:        of each used band, the values that become 0 and 255; empty where 8-bit values are sent unchanged.
+    palette:       whether the band holds indices of a color table.
+    inverted:      whether 0 is white.
+    masked:        whether pixels without data can occur.
+    crs:           the coordinate reference system as WKT; empty where there is none.
+    transform:     from pixels to its coordinates; None where the file is not georeferenced.
+    file_size, modified_ns: of the file, to notice that it was replaced.
+    notes:         sentences about what was chosen or left out.
+    """
+
+    path: Path
+    name: str
+    driver: str
+    width: int
+    height: int
+    bands: int
+    dtype: str
+    used: tuple[int, ...]
+    ranges: tuple[tuple[float, float], ...]
+    palette: bool
+    inverted: bool
+    masked: bool
+    crs: str
+    transform: Transform | None
+    file_size: int
+    modified_ns: int
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "name": self.name,
+            "format": self.driver,
+            "width": self.width,
+            "height": self.height,
+            "bands": self.bands,
+            "dtype": self.dtype,
+            "used_bands": list(self.used),
+            "stretched_from": [list(limits) for limits in self.ranges],
+            "crs": self.crs,
+            "transform": None if self.transform is None else list(self.transform),
+        }
+
+
+@contextmanager
+def gdal(name: str) -> Iterator[None]:
+    """Set GDAL up for the current thread, and turn its errors into an ImageError about the file `name`."""
+    import rasterio  # noqa: PLC0415 - GDAL takes a third of a second to import
+    from rasterio.errors import (  # noqa: PLC0415
+        CRSError,
+        NotGeoreferencedWarning,
+        RasterioError,
+        WindowError,
+    )
+    from rasterio.session import DummySession  # noqa: PLC0415
+
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    try:
+        # Without a session of its own, rasterio looks for AWS credentials in the environment.
+        with rasterio.Env(
+            session=DummySession(), GDAL_CACHEMAX=GDAL_CACHE, GDAL_ERROR_ON_LIBJPEG_WARNING=True
+        ):
+            yield
+    except (RasterioError, CRSError, WindowError, OSError, MemoryError, ValueError) as error:
+        raise ImageError(
+            f"{name} cannot be read.",
+            why=_cause(error),
+            todo="Check that the file is complete, for example with: gdalinfo -checksum",
+        ) from error
+
+
+def _cause(error: BaseException) -> str:
+    """Return GDAL's own message: rasterio's often refers to the exception before it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(error) or type(error).__name__
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
+
+
+def open_scene(path: Path, *, bands: Sequence[int] = (), stretch: tuple[float, float] | None = None) -> Scene:
+    """Read a scene's header, and the range of its values.
+
+    bands:   the bands to send, from 1: one or three. Empty: red, green and blue.
+    stretch: percentiles that become 0 and 255. None: 8-bit values are kept, others are stretched from 2 % to 98 %.
+
+    Raises InputError for bands and percentiles that cannot be used; ImageError for a file that cannot be read.
+    """
+    if stretch is not None and not 0 <= stretch[0] < stretch[1] <= 100:
+        raise InputError(
+            f"The percentiles {stretch[0]:g},{stretch[1]:g} cannot be used.",
+            why="They must be two increasing numbers from 0 to 100.",
+            todo="Use for example 2,98.",
+        )
+    try:
+        status = path.stat()
+        if not path.is_file():
+            raise ImageError(f"{path} is not a file.", todo="Give the path of an image.")
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read.", why=reason(error), todo="Check the path.") from error
+    driver = _driver(path.name, start)
+    with gdal(path.name), _opened(path, driver) as dataset:
+        _check_size(dataset, path.name)
+        used, notes = _used_bands(dataset, path.name, bands)
+        palette = _is_palette(dataset, used)
+        _check_complete(dataset, path.name, status.st_size)
+        transform, place_notes = _place(dataset, path.name)
+        ranges, range_notes = _ranges(dataset, path.name, used, stretch, palette=palette)
+        return Scene(
+            path,
+            path.name,
+            driver,
+            dataset.width,
+            dataset.height,
+            dataset.count,
+            dataset.dtypes[used[0] - 1],
+            used,
+            ranges,
+            palette,
+            dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES",
+            _can_lack_data(dataset, used),
+            dataset.crs.to_wkt() if dataset.crs else "",
+            transform,
+            status.st_size,
+            status.st_mtime_ns,
+            (*notes, *place_notes, *range_notes),
+        )
+
+
+def _driver(name: str, start: bytes) -> str:
+    """Return GDAL's name of a format by the first bytes of a file. Raises ImageError."""
+    for offset, signatures, driver in SIGNATURES:
+        if start[offset:].startswith(signatures):
+            return driver
+    raise ImageError(
+        f"{name} is not an image that can be read in parts: it starts with {start[:8]!r}.",
+        todo="Supported are GeoTIFF, JPEG 2000, JPEG, PNG, WebP, BMP and GIF.",
+    )
+
+
+def _opened(path: Path, driver: str) -> DatasetReader:
+    import rasterio  # noqa: PLC0415 - see `gdal`
+
+    dataset: DatasetReader = rasterio.open(path.resolve(), driver=driver, sharing=False)
+    return dataset
+
+
+def _check_size(dataset: DatasetReader, name: str) -> None:
+    width, height = dataset.width, dataset.height
+    if not dataset.count or width < 1 or height < 1:
+        raise ImageError(
+            f"{name} has {dataset.count} bands of {width} x {height} pixels.",
+            todo="Export the image that it contains as a GeoTIFF."
+            if dataset.subdatasets
+            else "Export it again.",
+        )
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{name} has {width:,} x {height:,} pixels by its header.",
+            why=f"At most {MAX_PIXELS:,} are supported, and {MAX_SIDE:,} per side.",
+            todo="Cut it into parts, for example with: gdal_translate -srcwin",
+        )
+    rows, columns = dataset.block_shapes[0]
+    itemsize = max(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+    together = (
+        dataset.count if dataset.interleaving is not None and dataset.interleaving.name == "pixel" else 1
+    )
+    size = rows * columns * itemsize * together
+    if size > MAX_BLOCK_BYTES:
+        raise ImageError(
+            f"{name} is stored in blocks of {columns:,} x {rows:,} pixels, {byte_size(size)} each.",
+            why=f"A block is decoded at once, and may take at most {byte_size(MAX_BLOCK_BYTES)}.",
+            todo="Convert it first: gdal_translate -of COG -co BIGTIFF=IF_SAFER IN OUT",
+        )
+
+
+def _used_bands(
+    dataset: DatasetReader, name: str, bands: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return the bands to send, and a note where others are left out."""
+    from rasterio.enums import ColorInterp  # noqa: PLC0415 - see `gdal`
+
+    kinds = dataset.colorinterp
+    if bands:
+        unknown = [band for band in bands if not 1 <= band <= dataset.count]
+        if unknown or len(bands) not in (1, 3):
+            raise InputError(
+                f"The bands {','.join(map(str, bands))} of {name} cannot be used.",
+                why=f"It has the bands 1 to {dataset.count}; an endpoint gets three of them, or one as gray.",
+                todo="Use for example 3,2,1.",
+            )
+        used = tuple(bands)
+    else:
+        colors = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+        opaque = [band for band, kind in enumerate(kinds, 1) if kind != ColorInterp.alpha]
+        if all(color in kinds for color in colors):
+            used = tuple(kinds.index(color) + 1 for color in colors)
+        else:
+            used = tuple(opaque[:3] if len(opaque) >= 3 else opaque[:1])
+        if not used:
+            raise ImageError(f"{name} has no band of colors.", todo="Choose one with --bands.")
+    types = {dataset.dtypes[band - 1] for band in used}
+    if len(types) > 1 or any(np.dtype(dtype).kind not in "uif" for dtype in types):
+        raise ImageError(
+            f"The bands {','.join(map(str, used))} of {name} hold {', '.join(sorted(types))} values.",
+            why="Supported are integers and floats, the same for all bands.",
+            todo="Choose other bands, or convert the file with: gdal_translate -ot Float32",
+        )
+    inks = (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black)
+    if any(kinds[band - 1] in inks for band in used):
+        raise ImageError(
+            f"{name} has CMYK colors.", todo="Convert it to RGB, or choose one band with --bands."
+        )
+    left = [
+        band for band in range(1, dataset.count + 1)
+        if band not in used and kinds[band - 1] != ColorInterp.alpha
+    ]  # fmt: skip
+    note = f"Bands {','.join(map(str, used))} of {dataset.count} are sent." if left else ""
+    return used, (note,) if note else ()
+
+
+def _is_palette(dataset: DatasetReader, used: tuple[int, ...]) -> bool:
+    from rasterio.enums import ColorInterp  # noqa: PLC0415 - see `gdal`
+
+    return len(used) == 1 and dataset.colorinterp[used[0] - 1] == ColorInterp.palette
+
+
+def _check_complete(dataset: DatasetReader, name: str, file_size: int) -> None:
+    """Raise ImageError where the file ends before its last block."""
+    if dataset.driver in SEQUENTIAL:
+        dataset.read(1, window=((dataset.height - 1, dataset.height), (0, dataset.width)))
+    if dataset.driver != "GTiff":
+        return
+    rows, columns = dataset.block_shapes[0]
+    down, across = -(-dataset.height // rows), -(-dataset.width // columns)
+    # The bands of a pixel are together in the blocks of band 1, or each band has blocks of its own.
+    together = dataset.interleaving is not None and dataset.interleaving.name == "pixel"
+    for band in range(1, 2 if together else dataset.count + 1):
+        for number in range(min(down * across, MAX_CHECKED_BLOCKS)):
+            row, column = divmod(number, across)
+            place = [
+                int(dataset.get_tag_item(f"{item}_{column}_{row}", "TIFF", bidx=band) or 0)
+                for item in ("BLOCK_OFFSET", "BLOCK_SIZE")
+            ]
+            if sum(place) > file_size:
+                raise ImageError(
+                    f"{name} is truncated: it has {file_size:,} bytes.",
+                    why=f"Its block in row {row}, column {column} ends at byte {sum(place):,}.",
+                    todo="Copy or download it again.",
+                )
+
+
+def _place(dataset: DatasetReader, name: str) -> tuple[Transform | None, tuple[str, ...]]:
+    """Return where the scene is, and notes on what is missing for that."""
+    matrix = dataset.transform
+    if matrix.is_identity:
+        if not dataset.crs and not dataset.gcps[0]:
+            return None, ()
+        return None, (f"{name} has no transform from pixels to coordinates: the results have none either.",)
+    flat = FLAT * max(abs(value) for value in (matrix.a, matrix.b, matrix.d, matrix.e)) ** 2
+    if not np.isfinite(matrix[:6]).all() or abs(matrix.determinant) <= flat:
+        raise ImageError(
+            f"The transform of {name} is not invertible: {tuple(matrix[:6])}.",
+            todo="Assign the right corners, for example with: gdal_translate -a_ullr",
+        )
+    a, b, c, d, e, f = (float(value) for value in matrix[:6])
+    notes = () if dataset.crs else (f"{name} has no coordinate reference system: areas are in pixels.",)
+    return (a, b, c, d, e, f), notes
+
+
+def _can_lack_data(dataset: DatasetReader, used: tuple[int, ...]) -> bool:
+    from rasterio.enums import MaskFlags  # noqa: PLC0415 - see `gdal`
+
+    flags = [dataset.mask_flag_enums[band - 1] for band in used]
+    floats = any(np.dtype(dataset.dtypes[band - 1]).kind == "f" for band in used)
+    return floats or any(MaskFlags.all_valid not in each for each in flags)
+
+
+# The range of the values.
+
+
+def _ranges(
+    dataset: DatasetReader,
+    name: str,
+    used: tuple[int, ...],
+    stretch: tuple[float, float] | None,
+    *,
+    palette: bool,
+) -> tuple[tuple[tuple[float, float], ...], tuple[str, ...]]:
+    """Return the limits of each used band, and a note on them; nothing for 8-bit values that are kept."""
+    if palette:
+        if stretch is not None:
+            raise InputError(
+                f"{name} has a color table, which cannot be stretched.", todo="Leave out --stretch."
+            )
+        return (), ()
+    if stretch is None and dataset.dtypes[used[0] - 1] == "uint8":
+        bits = int(dataset.tags(used[0], ns="IMAGE_STRUCTURE").get("NBITS", 8))
+        return (() if bits == 8 else ((0.0, float((1 << bits) - 1)),) * len(used)), ()
+    low, high = stretch or PERCENTILES
+    parts, origin = _sample(dataset, used)
+    valid = [part[np.isfinite(part)] for part in parts]
+    if any(not len(values) for values in valid):
+        raise ImageError(
+            f"No pixel of {name} has data, as far as was read ({origin}).",
+            todo="Check its nodata value and its bands with: gdalinfo -stats",
+        )
+    limits = tuple((float(a), float(b)) for a, b in (np.percentile(values, (low, high)) for values in valid))
+    shown = ", ".join(f"{a:g}..{b:g}" for a, b in limits)
+    note = f"Values were stretched from {low:g} % to {high:g} %: {shown} ({origin})."
+    return limits, (note,)
+
+
+def _sample(dataset: DatasetReader, used: tuple[int, ...]) -> tuple[list[NDArray[np.float64]], str]:
+    """Return values of each band, NaN where there is no data, and where they are from."""
+    longest = max(dataset.width, dataset.height)
+    factors = [factor for factor in dataset.overviews(used[0]) if longest / factor >= SAMPLE_SIDE / 2]
+    if factors or dataset.width * dataset.height <= 4 * SAMPLE_SIDE**2:
+        factor = factors[-1] if factors else 1
+        shape = -(-dataset.height // factor), -(-dataset.width // factor)
+        values = dataset.read(list(used), out_shape=(len(used), *shape), masked=True)
+        return _flat(values), f"from the overview 1:{factor}" if factors else "from all pixels"
+    parts: list[list[NDArray[np.float64]]] = [[] for _ in used]
+    size = min(SAMPLE_WINDOW, dataset.width, dataset.height)
+    for top in np.linspace(0, dataset.height - size, SAMPLE_WINDOWS).astype(int):
+        for left in np.linspace(0, dataset.width - size, SAMPLE_WINDOWS).astype(int):
+            window = ((int(top), int(top) + size), (int(left), int(left) + size))
+            for band, values in zip(
+                parts, _flat(dataset.read(list(used), window=window, masked=True)), strict=True
+            ):
+                band.append(values)
+    return [np.concatenate(band) for band in parts], f"from {SAMPLE_WINDOWS**2} samples, without overviews"
+
+
+def _flat(values: Any) -> list[NDArray[np.float64]]:
+    """Return masked values, (bands, H, W), as one line per band, NaN where masked."""
+    return [band.astype(np.float64).filled(np.nan).ravel() for band in values]
+
+
+# Reading.
+
+
+@dataclass
+class SceneReader:
+    """Reads parts of a scene in any thread. Close it, or use it as a context manager.
+
+    Each thread has a handle of its own, so that they decode at the same time. A file whose blocks are whole rows has
+    one handle for all: its tiles share the decoded rows.
+    """
+
+    scene: Scene
+    _local: threading.local = field(default_factory=threading.local, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _handles: list[DatasetReader] = field(default_factory=list, repr=False)
+    _shared: DatasetReader | None = field(default=None, repr=False)
+
+    def __enter__(self) -> SceneReader:
+        with gdal(self.scene.name):
+            dataset = self._open()
+            if dataset.block_shapes[0][1] >= dataset.width:
+                self._shared = dataset
+            self._local.dataset = dataset
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all handles. No thread may read any more."""
+        for handle in self._handles:
+            handle.close()
+        self._handles.clear()
+
+    def read(self, top: int, left: int, height: int, width: int) -> Pixels:
+        """Return a part of the scene. What lies beyond its lower or right edge is mirrored, and has no data.
+
+        Raises ImageError.
+        """
+        inner_height = min(height, self.scene.height - top)
+        inner_width = min(width, self.scene.width - left)
+        window = ((top, top + inner_height), (left, left + inner_width))
+        with gdal(self.scene.name):
+            if self._shared is None:
+                pixels = self._part(self._handle(), window)
+            else:
+                with self._lock:
+                    pixels = self._part(self._shared, window)
+        more = ((0, height - inner_height), (0, width - inner_width))
+        if not any(after for _, after in more):
+            return pixels
+        return Pixels(np.pad(pixels.colors, (*more, (0, 0)), mode="symmetric"), np.pad(pixels.valid, more))
+
+    def has_data(self, top: int, left: int, height: int, width: int) -> bool:
+        """Return whether any pixel of a part of the scene has data. A spot in its middle is tried first."""
+        if not self.scene.masked:
+            return True
+        spot = min(16, height, width)
+        middle = top + (min(height, self.scene.height - top) - spot) // 2
+        center = left + (min(width, self.scene.width - left) - spot) // 2
+        if self.read(max(top, middle), max(left, center), spot, spot).valid.any():
+            return True
+        return bool(self.read(top, left, height, width).valid.any())
+
+    def _handle(self) -> DatasetReader:
+        dataset: DatasetReader | None = getattr(self._local, "dataset", None)
+        if dataset is None:
+            dataset = self._local.dataset = self._open()
+        return dataset
+
+    def _open(self) -> DatasetReader:
+        dataset = _opened(self.scene.path, self.scene.driver)
+        with self._lock:
+            self._handles.append(dataset)
+        if (dataset.width, dataset.height) != (self.scene.width, self.scene.height):
+            raise ValueError("the file was replaced while it was read")
+        return dataset
+
+    def _part(self, dataset: DatasetReader, window: Any) -> Pixels:
+        scene = self.scene
+        values: NDArray[Any] = dataset.read(list(scene.used), window=window)
+        valid = np.ones(values.shape[1:], np.bool_)
+        if scene.masked:
+            valid = dataset.read_masks(list(scene.used), window=window).any(axis=0)
+            if values.dtype.kind == "f":
+                valid &= np.isfinite(values).all(axis=0)
+        if scene.palette:
+            return Pixels(_color_table(dataset, scene.used[0])[values[0]], valid)
+        planes = [_to_8_bit(band, *limits) for band, limits in zip(values, self._limits(), strict=True)]
+        colors = np.stack(planes * (3 // len(planes)), axis=-1)
+        return Pixels(np.uint8(255) - colors if scene.inverted else colors, valid)
+
+    def _limits(self) -> tuple[tuple[float, float], ...]:
+        return self.scene.ranges or ((0.0, 255.0),) * len(self.scene.used)
+
+
+def _to_8_bit(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    """Scale low..high to 0..255; what is not finite becomes 0."""
+    if values.dtype == np.uint8 and (low, high) == (0.0, 255.0):
+        return values
+    with np.errstate(over="ignore", invalid="ignore"):
+        # float32 is exact for 16 bits, and twice as fast.
+        scaled: NDArray[Any] = values.astype(np.float32 if values.dtype.itemsize <= 2 else np.float64)
+        scaled -= low
+        scaled *= 255 / (high - low) if high > low else 0.0
+        scaled += 0.5
+        return np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0).clip(0, 255).astype(np.uint8)
+
+
+def _color_table(dataset: DatasetReader, band: int) -> NDArray[np.uint8]:
+    """Return the colors of all indices, (65536, 3) or (256, 3) uint8; black where the table has none."""
+    count = 1 << (8 * np.dtype(dataset.dtypes[band - 1]).itemsize)
+    table = np.zeros((min(count, 65_536), 3), np.uint8)
+    for index, color in dataset.colormap(band).items():
+        table[index] = color[:3]
+    return table
