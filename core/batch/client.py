@@ -363,7 +363,7 @@ def segment_all(
         except StoppedError:
             return None
         except Exception as error:  # noqa: BLE001 - one image never stops the rest; all failures are reported
-            _release(error)
+            release(error)
             outcome.failed.append((printable(image.uri), error))
             on_image()
             return error
@@ -381,7 +381,7 @@ def segment_all(
             while waiting:
                 error = waiting.popleft().result()
                 waiting.extend(pool.submit(run, image) for image in islice(left, 1))
-                failures = failures + 1 if _concerns_all(error) else 0
+                failures = failures + 1 if concerns_all(error) else 0
                 if failures >= MAX_FAILURES and isinstance(error, CoreError):
                     outcome.fault = error
                     break
@@ -394,14 +394,14 @@ def segment_all(
     outcome.finish(len(images))
 
 
-def _release(error: BaseException | None) -> None:
+def release(error: BaseException | None) -> None:
     """Drop the local variables that an error's traceback holds, such as the image: many errors may be kept."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
 
 
-def _concerns_all(error: Exception | None) -> bool:
+def concerns_all(error: Exception | None) -> bool:
     """Return whether other images would fail too: the endpoint is missing, credentials expired, the disk is full."""
     if isinstance(error, AwsError):
         return not isinstance(error, ModelError | TooLargeError)
