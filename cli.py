@@ -36,6 +36,18 @@ from commands.inference_options import endpoint_to_invoke, make_folder, parse_fi
 from commands.memory import limit_memory
 from commands.segment_prefix import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, PrefixOptions, segment_prefix
 from commands.segment_report import failure_row, print_failures, say_notes, write_rows
+from commands.segment_tiles import (
+    AreaOption,
+    Bands,
+    DryRun,
+    Overlap,
+    SceneOptions,
+    Stretch,
+    TileOptions,
+    Tiles,
+    TileSize,
+    segment_tiles,
+)
 from core.errors import SettingsError
 from core.settings import PROJECT, Settings
 from core.text import listing, plural
@@ -133,20 +145,28 @@ def segment(
         ),
     ] = None,
     size: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="WxH|original", help="Input size: fit each image into WxH pixels, or send the original."
+            metavar="WxH|original",
+            help="Input size: fit each image into WxH pixels, or send the original. Default: 800x600.",
         ),
-    ] = "800x600",
+    ] = None,
     concurrency: Annotated[
         int | None,
         typer.Option(
             metavar="K",
             min=1,
             max=MAX_CONCURRENCY,
-            help="For an S3 prefix: images in progress at once. Default: 4.",
+            help="For an S3 prefix, and with --tiles: images or tiles in progress at once. Default: 4.",
         ),
     ] = None,
+    tiles: Tiles = False,
+    tile: TileSize = "",
+    overlap: Overlap = None,
+    bands: Bands = "",
+    stretch: Stretch = "",
+    area: AreaOption = "",
+    dry_run: DryRun = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output files of an earlier run.")
     ] = False,
@@ -155,7 +175,7 @@ def segment(
         typer.Option(
             "--resume",
             help="Continue an interrupted run: skip images that have a STEM.json, or for an S3 prefix a valid mask, "
-            "and redo the others.",
+            "and redo the others. With --tiles: send only the tiles that are not finished.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -166,11 +186,25 @@ def segment(
     For an S3 prefix, the images below it are segmented several at once, and STEM_mask.png is written for each, in the
     same subfolders.
 
+    With --tiles, one image of any size is segmented in overlapping tiles and becomes a map of classes, in the same
+    coordinates where it has them, with the area of each class.
+
     An image that fails does not stop the others; the exit code is then 1.
     """
-    fit = parse_fit(size)
     if overwrite and resume:
         raise typer.BadParameter("Choose one of --resume and --overwrite.", param_hint="--resume")
+    tiling = TileOptions(tile, overlap, bands, stretch, area, dry_run)
+    if tiles:
+        scene = SceneOptions(
+            images, out, endpoint, format_ or "probabilities", palette, concurrency,
+            overwrite, resume, as_json, debug, tiling,
+        )  # fmt: skip
+        scene.check(size=size, opacity=opacity)
+        with reporting(debug):
+            segment_tiles(scene)
+        return
+    tiling.check_unused()
+    fit = parse_fit(size or "800x600")
     if any(argument.startswith("s3://") for argument in images):
         if len(images) > 1:
             raise typer.BadParameter("Name one S3 prefix, or local images.", param_hint="IMAGE")

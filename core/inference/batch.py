@@ -154,7 +154,7 @@ def completed_summary(path: Path, stem: str, order: BatchRequest) -> dict[str, A
     Raises InputError if the JSON is for another image or another request.
     """
     targets = _targets(stem, order)
-    row = _read_json(targets["json"])
+    row = read_json(targets["json"])
     if row is None or not all(targets[kind].is_file() for kind in KINDS):
         return None
     request = order.request()
@@ -203,7 +203,7 @@ def _mark(stem: str, order: BatchRequest) -> Path:
 
 def _is_ours(json_file: Path, stem: str, order: BatchRequest) -> bool:
     """Return whether the existing files of this image are from an earlier run, so that resuming may replace them."""
-    return _mark(stem, order).exists() or _read_json(json_file) is not None
+    return _mark(stem, order).exists() or read_json(json_file) is not None
 
 
 def _write_all(contents: Mapping[Path, bytes], mark: Path, *, replace: bool) -> None:
@@ -229,7 +229,7 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
     """Return the summary in a file; None if it is missing, truncated, or another program's."""
     try:
         row = parse_json(read_regular(path))

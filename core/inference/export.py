@@ -310,6 +310,27 @@ def write_new(
             part.unlink()
 
 
+def move_new(part: Path, path: Path, *, overwrite: bool = False) -> None:
+    """Give a finished file its name in one step; both are on one file system.
+
+    Raises InputError if the name is taken (unless `overwrite`), and if it cannot be written.
+    """
+    try:
+        if overwrite:
+            part.replace(path)
+        else:
+            _name(part, path, os.link)
+            part.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise _exists(path) from error
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written.",
+            why=f"{error.strerror or error}.",
+            todo="Choose an existing folder with write permission and enough space.",
+        ) from error
+
+
 def _name(part: Path, path: Path, link: Callable[[Path, Path], None]) -> None:
     """Give the file its name. Unlike a rename, a link fails atomically if the name exists."""
     try:

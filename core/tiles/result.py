@@ -19,7 +19,7 @@ from core.escaping import json_text
 from core.imaging.segmentation import Segmentation
 from core.local_files import READER_ERRORS
 from core.strict_json import parse_json
-from core.tiles.plan import Tile
+from core.tiles.plan import Tile, TilePlan
 
 SCALE = 65_000
 """The integer of probability 1. The rounded weighted sums of four tiles stay below 65,536."""
@@ -86,6 +86,13 @@ class TileResult:
         if wrong or (confidence is not None and confidence.shape != result.labels.shape):
             raise ValueError(f"{', '.join(wrong) or 'confidence'} has another shape")
         return result
+
+
+def stored_bytes(plan: TilePlan, classes: int) -> int:
+    """Return about how many bytes the results of a plan take."""
+    height, width = plan.rows.tile, plan.columns.tile
+    edges = 2 * (plan.rows.blend * width + plan.columns.blend * height)
+    return plan.requests * (2 * height * width + 2 * classes * edges)
 
 
 def reduce(segmentation: Segmentation, tile: Tile, *, blend: bool) -> TileResult:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from core.batch.client import UnwritableError
 from core.errors import InputError
-from core.escaping import json_text
+from core.escaping import json_bytes, json_text
 from core.inference.batch import PART
 from core.inference.export import write_new
-from core.local_files import read_regular
+from core.local_files import PRIVATE_FILE, read_regular, reason
+from core.locks import locked
+from core.strict_json import parse_json
 from core.tiles.plan import Tile
 from core.tiles.result import TileResult
 
-SUFFIX = ".tile"
+SUFFIX, REQUEST, LOCK = ".tile", "request.json", "lock"
+"""Names in the folder of the tiles."""
 
 
 @dataclass(slots=True)
@@ -34,6 +39,62 @@ class TileStore:
     request: Mapping[str, Any]
     damaged: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the folder, which is created, and removed at the end if it then has no tiles.
+
+        Raises InputError if another process holds it, or it cannot be created.
+        """
+        path = self.folder / LOCK
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be written.", why=reason(error), todo="Choose another folder."
+            ) from error
+        try:
+            if not locked(file):
+                raise InputError(
+                    f"Another process is segmenting this image into {self.folder.parent}.",
+                    todo="Wait until it ends, or choose another folder.",
+                )
+            try:
+                yield
+            finally:
+                if not self.holds_tiles():
+                    self._remove()
+        finally:
+            os.close(file)
+
+    def holds_tiles(self) -> bool:
+        """Return whether there are finished tiles of an interrupted run."""
+        return any(self.folder.glob(f"*{SUFFIX}"))
+
+    def begin(self) -> None:
+        """Record the request. Raises InputError if the finished tiles there are those of another one."""
+        path = self.folder / REQUEST
+        try:
+            earlier = parse_json(read_regular(path)) if self.holds_tiles() else None
+        except FileNotFoundError:
+            earlier = None
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} cannot be read.", why=f"{error}", todo="Use --overwrite to send all tiles again."
+            ) from error
+        if isinstance(earlier, dict):
+            changed = [name for name, value in self.request.items() if earlier.get(name) != value]
+            if changed:
+                differences = ", ".join(
+                    f"{name} {earlier.get(name)!r} and now {self.request[name]!r}" for name in changed
+                )
+                raise InputError(
+                    f"The finished tiles in {self.folder} are of other settings: {differences}.",
+                    why="With these, all tiles would be sent and paid for again. The endpoint was not invoked.",
+                    todo="Use the earlier settings, choose another folder, or use --overwrite to begin again.",
+                )
+        write_new(path, json_bytes(dict(self.request)), overwrite=True)
 
     def key(self, body: bytes, tile: Tile) -> str:
         """Return the name of a tile's file: the hash of its request, and of which parts of the response are kept."""
@@ -77,10 +138,16 @@ class TileStore:
             path.unlink(missing_ok=True)
         return len(parts)
 
-    def clear(self) -> None:
-        """Remove all finished tiles, and the folder if it is then empty."""
-        self.remove_partial_files()
+    def clear_tiles(self) -> None:
+        """Remove all finished tiles."""
         for path in self.folder.glob(f"*{SUFFIX}"):
             path.unlink(missing_ok=True)
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
+
+    def _remove(self) -> None:
+        """Remove the folder, if it is empty apart from the files of this class."""
+        self.remove_partial_files()
+        (self.folder / REQUEST).unlink(missing_ok=True)
+        with suppress(PermissionError):  # Windows removes no open file; an empty file that stays is harmless
+            (self.folder / LOCK).unlink(missing_ok=True)
+        if not any(self.folder.iterdir()):
             self.folder.rmdir()

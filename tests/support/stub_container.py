@@ -3,15 +3,17 @@
 Files of the archive: `answer.png` for Accept image/png, `answer.recordio` for any other, `behavior.json` with any of
 {"exit": text, "ping_seconds": s, "gate": path, "status": n, "text": t, "seconds": s, "bytes": n, "cut": n,
 "mortal": true, "stubborn": true, "lingers": path, "held": path, "child": path, "parameters": text,
-"refuse": [text, status], "environ": prefix}. "parameters" answers GET /execution-parameters; "refuse" refuses bodies
-that contain the text; "environ" adds the environment variables with that prefix to the JSON answer. With "child" it
-starts a process that ignores signals, and writes its id to that file. With "mortal", a request whose custom attribute
-is "die" ends the process; with "gate" it is not ready, and with "lingers" it does not exit on a signal, before that
-file exists. With "held" it creates the file PATH-PID when a request arrives, and answers once the file PATH exists.
+"refuse": [text, status], "environ": prefix, "bright": true}. "parameters" answers GET /execution-parameters; "refuse"
+refuses bodies that contain the text; "environ" adds the environment variables with that prefix to the JSON answer;
+"bright" answers with class 1 where an image is bright, at its size: a mask, or probabilities. With "child" it starts
+a process that ignores signals, and writes its id to that file. With "mortal", a request whose custom attribute is
+"die" ends the process; with "gate" it is not ready, and with "lingers" it does not exit on a signal, before that file
+exists. With "held" it creates the file PATH-PID when a request arrives, and answers once the file PATH exists.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -57,6 +59,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(status, f"Refused:\n{marker}".encode(), "text/plain")
         elif "status" in BEHAVIOR:
             self.answer(BEHAVIOR["status"], BEHAVIOR.get("text", "refused").encode(), "text/plain")
+        elif BEHAVIOR.get("bright"):
+            self.answer(200, *_bright(body, self.headers.get("Accept") or "*/*"))
         elif "bytes" in BEHAVIOR:
             self.answer(200, bytes(BEHAVIOR["bytes"]), "application/octet-stream", cut=BEHAVIOR.get("cut"))
         else:
@@ -98,6 +102,20 @@ class Server(ThreadingHTTPServer):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock.getsockname(), Handler, bind_and_activate=False)
         self.socket = sock
+
+
+def _bright(body: bytes, accept: str) -> tuple[bytes, str]:
+    """Return the answer to an image and its content type: class 1 has the brightness as its probability."""
+    import numpy as np
+    from answers import recordio  # next to this file
+    from PIL import Image
+
+    gray = np.asarray(Image.open(io.BytesIO(body)).convert("L")).astype(np.float32) / 255
+    if "image/" not in accept:
+        return recordio(np.stack([1 - gray, gray])), accept
+    buffer = io.BytesIO()
+    Image.fromarray((gray > 0.5).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue(), "image/png"
 
 
 def _exists(name: str) -> bool:
