@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.imaging.classes import IGNORE, Classes
+from core.imaging.pixels import row_blocks
 from core.render.palette import Table
 from core.tiles.blend import Strip
 from core.tiles.scene import Scene, Transform
@@ -144,13 +145,14 @@ class AreaCounter:
 
     def add(self, strip: Strip) -> None:
         """Count a strip."""
-        if strip.confidence is not None:
-            self.has_confidence = True
-            weights = strip.confidence.ravel()
-            self.confidence += np.bincount(strip.labels.ravel(), weights, 256)
-        rows = self._block[0]
-        for first in range(0, len(strip.labels), rows):
-            self._add_rows(strip.top + first, strip.labels[first : first + rows])
+        self.has_confidence = strip.confidence is not None
+        for rows in row_blocks(*strip.labels.shape):
+            if strip.confidence is not None:  # in blocks, because counting takes 16 bytes per pixel
+                labels, percents = strip.labels[rows].ravel(), strip.confidence[rows].ravel()
+                self.confidence += np.bincount(labels, percents, 256)
+        height = self._block[0]
+        for first in range(0, len(strip.labels), height):
+            self._add_rows(strip.top + first, strip.labels[first : first + height])
 
     def _add_rows(self, top: int, labels: NDArray[np.uint8]) -> None:
         height, width = labels.shape

@@ -203,6 +203,7 @@ def open_scene(path: Path, *, bands: Sequence[int] = (), stretch: tuple[float, f
     driver = _driver(path.name, start)
     with gdal(path.name), _opened(path, driver) as dataset:
         _check_size(dataset, path.name)
+        _check_upright(dataset, path.name)
         used, notes = _used_bands(dataset, path.name, bands)
         palette = _is_palette(dataset, used)
         _check_complete(dataset, path.name, status.st_size)
@@ -273,6 +274,17 @@ def _check_size(dataset: DatasetReader, name: str) -> None:
             f"{name} is stored in blocks of {columns:,} x {rows:,} pixels, {byte_size(size)} each.",
             why=f"A block is decoded at once, and may take at most {byte_size(MAX_BLOCK_BYTES)}.",
             todo="Convert it first: gdal_translate -of COG -co BIGTIFF=IF_SAFER IN OUT",
+        )
+
+
+def _check_upright(dataset: DatasetReader, name: str) -> None:
+    """Raise ImageError where an EXIF orientation turns the image: a map would not fit it."""
+    orientation = dataset.tags().get("EXIF_Orientation", "1")
+    if orientation not in ("0", "1"):
+        raise ImageError(
+            f"{name} is stored turned: its EXIF orientation is {orientation}.",
+            why="A large image is read as it is stored, and the endpoint would get it turned.",
+            todo="Save it upright first.",
         )
 
 
@@ -400,8 +412,9 @@ def _ranges(
         bits = int(dataset.tags(used[0], ns="IMAGE_STRUCTURE").get("NBITS", 8))
         return (() if bits == 8 else ((0.0, float((1 << bits) - 1)),) * len(used)), ()
     low, high = stretch or PERCENTILES
-    parts, origin = _sample(dataset, used)
-    valid = [part[np.isfinite(part)] for part in parts]
+    valid, origin = _sample(dataset, used)
+    if any(not len(values) for values in valid):
+        valid, origin = _decimated(dataset, used, -(-max(dataset.width, dataset.height) // SAMPLE_SIDE))
     if any(not len(values) for values in valid):
         raise ImageError(
             f"No pixel of {name} has data, as far as was read ({origin}).",
@@ -414,29 +427,37 @@ def _ranges(
 
 
 def _sample(dataset: DatasetReader, used: tuple[int, ...]) -> tuple[list[NDArray[np.float64]], str]:
-    """Return values of each band, NaN where there is no data, and where they are from."""
+    """Return values of each band that have data, and where they are from."""
     longest = max(dataset.width, dataset.height)
     factors = [factor for factor in dataset.overviews(used[0]) if longest / factor >= SAMPLE_SIDE / 2]
-    if factors or dataset.width * dataset.height <= 4 * SAMPLE_SIDE**2:
-        factor = factors[-1] if factors else 1
-        shape = -(-dataset.height // factor), -(-dataset.width // factor)
-        values = dataset.read(list(used), out_shape=(len(used), *shape), masked=True)
-        return _flat(values), f"from the overview 1:{factor}" if factors else "from all pixels"
+    if factors:
+        return _decimated(dataset, used, factors[-1])[0], f"from the overview 1:{factors[-1]}"
+    if dataset.width * dataset.height <= 4 * SAMPLE_SIDE**2:
+        return _decimated(dataset, used, 1)
     parts: list[list[NDArray[np.float64]]] = [[] for _ in used]
     size = min(SAMPLE_WINDOW, dataset.width, dataset.height)
     for top in np.linspace(0, dataset.height - size, SAMPLE_WINDOWS).astype(int):
         for left in np.linspace(0, dataset.width - size, SAMPLE_WINDOWS).astype(int):
             window = ((int(top), int(top) + size), (int(left), int(left) + size))
-            for band, values in zip(
-                parts, _flat(dataset.read(list(used), window=window, masked=True)), strict=True
-            ):
-                band.append(values)
+            values = _with_data(dataset.read(list(used), window=window, masked=True))
+            for band, more in zip(parts, values, strict=True):
+                band.append(more)
     return [np.concatenate(band) for band in parts], f"from {SAMPLE_WINDOWS**2} samples, without overviews"
 
 
-def _flat(values: Any) -> list[NDArray[np.float64]]:
-    """Return masked values, (bands, H, W), as one line per band, NaN where masked."""
-    return [band.astype(np.float64).filled(np.nan).ravel() for band in values]
+def _decimated(
+    dataset: DatasetReader, used: tuple[int, ...], factor: int
+) -> tuple[list[NDArray[np.float64]], str]:
+    """Return the same from one pixel of each `factor` x `factor`, all over the scene."""
+    shape = len(used), -(-dataset.height // factor), -(-dataset.width // factor)
+    values = _with_data(dataset.read(list(used), out_shape=shape, masked=True))
+    return values, "from all pixels" if factor == 1 else f"from one pixel of {factor} x {factor}"
+
+
+def _with_data(values: Any) -> list[NDArray[np.float64]]:
+    """Return the values of each band of a masked array, (bands, H, W), that are not masked, and are finite."""
+    bands = [band.compressed().astype(np.float64) for band in values]
+    return [band[np.isfinite(band)] for band in bands]
 
 
 # Reading.

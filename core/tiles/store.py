@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,7 +31,7 @@ SUFFIX, REQUEST, LOCK = ".tile", "request.json", "lock"
 class TileStore:
     """Finished tiles in a folder, used by many threads.
 
-    folder:  exists, or is created with the first tile.
+    folder:  created by `turn`.
     request: what the results depend on in addition to the image: endpoint, model, output.
     damaged: files that could not be read: their tiles are sent again.
     """
@@ -118,18 +119,22 @@ class TileStore:
             return None
 
     def save(self, key: str, result: TileResult) -> None:
-        """Keep a finished tile. Raises UnwritableError."""
+        """Keep a finished tile. Raises UnwritableError.
+
+        The file is not forced onto the disk: that would take longer than all other work on a tile. It survives the
+        end of the process; after a loss of power its checksum shows whether it is complete.
+        """
+        part = self.folder / f".{secrets.token_hex(8)}.part"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_new(self.folder / f"{key}{SUFFIX}", result.to_bytes(), overwrite=True)
+            part.write_bytes(result.to_bytes())
+            part.replace(self.folder / f"{key}{SUFFIX}")
         except OSError as error:
+            part.unlink(missing_ok=True)
             raise UnwritableError(
-                f"The folder {self.folder} cannot be created.",
-                why=f"{error.strerror or error}.",
-                todo="Choose another folder.",
+                f"Finished tiles cannot be written to {self.folder}.",
+                why=reason(error),
+                todo="Choose an existing folder with write permission and enough space.",
             ) from error
-        except InputError as error:
-            raise UnwritableError(error.what, why=error.why, todo=error.todo) from error
 
     def remove_partial_files(self) -> int:
         """Remove the partial files of a killed run; return how many."""
@@ -149,5 +154,5 @@ class TileStore:
         (self.folder / REQUEST).unlink(missing_ok=True)
         with suppress(PermissionError):  # Windows removes no open file; an empty file that stays is harmless
             (self.folder / LOCK).unlink(missing_ok=True)
-        if not any(self.folder.iterdir()):
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()

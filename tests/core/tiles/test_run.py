@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from core.errors import CredentialsError, ModelError, ThrottledError
+from core.batch.client import UnwritableError
+from core.errors import CredentialsError, InputError, ModelError, ThrottledError
 from core.imaging.classes import Classes
 from core.inference.gate import CallGate
 from core.tiles.area import read_area
@@ -74,7 +76,8 @@ class Run:
             self.plan: TilePlan = make_plan(reader, tile=(TILE, TILE), overlap=OVERLAP, area=zone, **options)
             self.store = TileStore(folder, {"endpoint": "e"})
             task = TileTask(self.plan, reader, self.store, "e", NAMES, endpoint, self.gate, zone)
-            run_tiles(task, k, self.outcome, sink or self.joined, lambda: None)
+            with self.store.turn():
+                run_tiles(task, k, self.outcome, sink or self.joined, lambda: None)
 
     @property
     def failed(self) -> list[tuple[int, int]]:
@@ -383,3 +386,22 @@ def test_a_small_image_is_the_endpoints_own_answer(tmp_path: Path) -> None:
     run = Run(path, tmp_path / "tiles", endpoint)
     (planes,) = endpoint.answers.values()
     assert np.array_equal(run.joined.labels, planes.argmax(0))
+
+
+def test_a_folder_that_vanishes_stops_the_run(tmp_path: Path) -> None:
+    """Once finished tiles cannot be stored, no more are sent: each is billed."""
+    path = write_scene(tmp_path / "scene.tif", blobs(1200, 1200))
+    folder = tmp_path / "tiles"
+    endpoint = TileEndpoint(lambda number: shutil.rmtree(folder) if number == 1 else None)
+    run = Run(path, folder, endpoint)
+    assert isinstance(run.outcome.fault, UnwritableError)
+    assert f"Finished tiles cannot be written to {folder}." in str(run.outcome.fault)
+    assert run.outcome.not_attempted > 15
+
+
+def test_one_process_at_a_time(scene_path: Path, tmp_path: Path) -> None:
+    """While a run holds the folder of its tiles, another one there is an error."""
+    store = TileStore(tmp_path / "tiles", {})
+    with store.turn(), pytest.raises(InputError, match="Another process is segmenting"):
+        Run(scene_path, tmp_path / "tiles", TileEndpoint())
+    assert not store.folder.exists()

@@ -99,6 +99,24 @@ def test_a_large_scene_without_overviews_is_sampled(tmp_path: Path) -> None:
     assert "(from 64 samples, without overviews)" in scene.notes[0]
 
 
+def test_data_that_no_sample_meets_is_found(tmp_path: Path) -> None:
+    """Where samples meet no data, the percentiles come from pixels all over the scene."""
+    values = np.zeros((1, 2200, 2200), np.uint16)
+    values[:, :, 258:276] = 500
+    scene = open_scene(write_scene(tmp_path / "a.tif", values, nodata=0))
+    assert scene.ranges == ((500, 500),)
+    assert "(from one pixel of 3 x 3)" in scene.notes[0]
+
+
+def test_an_image_that_is_stored_turned_is_an_error(tmp_path: Path) -> None:
+    """An EXIF orientation is an error: the endpoint would get the image turned."""
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.jpg", exif=exif)
+    with pytest.raises(ImageError, match="its EXIF orientation is 6"):
+        open_scene(tmp_path / "a.jpg")
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "float32", "float64"])
 def test_every_number_type_is_read(tmp_path: Path, dtype: str) -> None:
     """Integers and floats of any size become the same 8-bit values by the same stretch."""
