@@ -409,8 +409,11 @@ def _price(clients: Clients, info: EndpointInfo, plan: TilePlan, options: SceneO
 
 
 def _price_lines(price: TilePrice) -> Iterator[str]:
+    label = "Price of the endpoint" if price.billed else "AWS price of the endpoint"
+    if price.per_hour is not None:
+        yield f"{label}: {price.per_hour} per hour."
     if price.seconds is not None:
-        amount = "" if price.expected is None else f", {price.expected} of instance time"
+        amount = "" if price.expected is None else f", {price.expected}"
         yield f"Expected: {duration(price.seconds)}{amount}."
     yield price.source
 

@@ -136,6 +136,10 @@ def test_the_price_is_that_of_the_instances_for_the_time() -> None:
     assert price.expected == Money(hourly.usd * Decimal(450) / 3600)
     assert price.billed
     assert "1.80 s per image." in price.source
+    assert "billed per hour, also while no tile is sent" in price.source
+    free = tile_price(1000, 4, None, variants, shipped_prices("us-east-1", sandbox=True))
+    assert not free.billed
+    assert "also while no tile is sent" not in free.source
     unknown = tile_price(1000, 4, None, variants, table)
     assert (unknown.seconds, unknown.expected) == (None, None)
     assert "How long a tile takes is unknown" in unknown.source
