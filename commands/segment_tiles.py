@@ -170,8 +170,9 @@ def segment_tiles(options: SceneOptions) -> None:
                     image=str(path), endpoint=info.name, scene=scene.to_dict(), **_plan_rows(plan, price)
                 )
             return
-        job = _Job.of(options, clients.connection.origin, info, scene, plan)
+        job = _Job.of(options, clients.connection.origin, info, plan, (scene, area))
         if (row := job.completed()) is not None:
+            job.remove_leftovers()
             say(f"{job.files.summary} is complete; the endpoint was not invoked.")
             _show(row, as_json=options.as_json)
             return
@@ -191,11 +192,19 @@ class _Job:
     request: dict[str, Any]
 
     @classmethod
-    def of(cls, options: SceneOptions, origin: str, info: EndpointInfo, scene: Scene, plan: TilePlan) -> _Job:
+    def of(
+        cls,
+        options: SceneOptions,
+        origin: str,
+        info: EndpointInfo,
+        plan: TilePlan,
+        place: tuple[Scene, Area | None],
+    ) -> _Job:
         from core.inference.export import unique_stems
         from core.tiles.outputs import MapFiles
         from core.tiles.store import TileStore
 
+        scene, area = place
         (stem,) = unique_stems([scene.name])
         folder = Path(options.out)
         make_folder(folder)
@@ -206,26 +215,33 @@ class _Job:
         }  # fmt: skip
         files = MapFiles.of(folder, stem, scene, confidence=options.want == "probabilities")
         request = sent | {"palette": options.palette, "area": options.tiles.area}
+        request |= {"area_sha256": area.digest} if area else {}
         return cls(options, info, scene, plan, files, TileStore(folder / f".{stem}.tiles", sent), request)
 
     def completed(self) -> dict[str, Any] | None:
         """Return the summary of an earlier run that is complete; None if there is none. Raises InputError."""
         from core.inference.batch import read_json
 
-        if not self.options.resume or self.store.holds_tiles():
-            return None
-        row = read_json(self.files.summary)
+        row = read_json(self.files.summary) if self.options.resume else None
         if row is None or row.get("failed"):
             return None
         changed = [name for name, value in self.request.items() if row.get("request", {}).get(name) != value]
-        if changed or row.get("file") != self._file():
-            names = f": {', '.join(changed)}" if changed else ""
-            raise InputError(
-                f"{self.files.summary} was written for another image, or with different settings{names}.",
-                why="It is kept. The endpoint was not invoked.",
-                todo="Choose another folder, or use --overwrite to replace all results.",
-            )
-        return row if all(path.exists() for path in self.files.all()) else None
+        if not changed and row.get("file") == self._file():
+            return row if all(path.exists() for path in self.files.all()) else None
+        if self.store.holds_tiles():  # of a later run that was to overwrite these results
+            return None
+        names = f": {', '.join(changed)}" if changed else ""
+        raise InputError(
+            f"{self.files.summary} was written for another image, or with different settings{names}.",
+            why="It is kept. The endpoint was not invoked.",
+            todo="Choose another folder, or use --overwrite to replace all results.",
+        )
+
+    def remove_leftovers(self) -> None:
+        """Remove the finished tiles that a run left which ended after its summary was written."""
+        if self.store.holds_tiles():
+            with self.store.turn():
+                self.store.clear_tiles()
 
     def run(self, clients: Clients, reader: SceneReader, area: Area | None, price: TilePrice) -> None:
         """Segment the tiles and write the files. Raises Exit (see `_report`), InputError."""
@@ -302,6 +318,7 @@ class _Job:
         self, writer: MapWriter, outcome: TileOutcome, price: TilePrice, seconds: float, *, replace: bool
     ) -> dict[str, Any]:
         """Write the files; return the summary."""
+        from core.inference.batch import printable
         from core.tiles.outputs import all_classes
 
         labels = writer.areas.pixels[:-1].nonzero()[0].tolist()
@@ -312,7 +329,7 @@ class _Job:
         notes = [*self.scene.notes, *([writer.areas.note] if writer.areas.note else [])]
         problems = [f"{text} ({plural(count, 'tile')})" for text, count in sorted(outcome.problems.items())]
         row = {
-            "image": self.scene.name,
+            "image": printable(self.scene.name),
             "file": self._file(),
             "scene": self.scene.to_dict(),
             "endpoint": self.info.name,
@@ -330,12 +347,13 @@ class _Job:
             "notes": notes,
             "problems": problems,
             "files": {
-                "mask": str(self.files.mask),
-                "confidence": None if self.files.confidence is None else str(self.files.confidence),
-                "areas": str(self.files.areas),
-                "json": str(self.files.summary),
+                kind: None if path is None else printable(str(path))
+                for kind, path in (
+                    ("mask", self.files.mask), ("confidence", self.files.confidence),
+                    ("areas", self.files.areas), ("json", self.files.summary),
+                )
             },
-        }
+        }  # fmt: skip
         writer.write_summary(row, overwrite=replace)
         return row
 
@@ -352,8 +370,8 @@ class _Job:
         """Raise InputError if the disk has too little space for the finished tiles and the maps."""
         from core.tiles.result import stored_bytes
 
-        tiles = stored_bytes(self.plan, self.plan.classes or ASSUMED_CLASSES)
-        needed = tiles + 2 * STRIP_BYTES * self.scene.width * self.scene.height
+        tiles = stored_bytes(self.plan, self.plan.classes or ASSUMED_CLASSES) - self.store.size()
+        needed = max(0, tiles) + 2 * STRIP_BYTES * self.scene.width * self.scene.height
         free = shutil.disk_usage(self.files.mask.parent).free
         if free < needed:
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.escaping import json_text
 from core.local_files import read_regular, reason
 from core.strict_json import parse_json
 from core.tiles.scene import Scene, Transform, gdal, shifted
@@ -37,6 +39,11 @@ class Area:
     text: str
     geometries: tuple[Mapping[str, Any], ...]
     transform: Transform
+
+    @property
+    def digest(self) -> str:
+        """Return a hash of the polygons: the file may change."""
+        return hashlib.sha256(json_text(self.geometries, indent=None).encode()).hexdigest()
 
     def mask(self, top: int, left: int, height: int, width: int) -> NDArray[np.bool_]:
         """Return which pixels of a part of the scene are inside, by their centers, (height, width) bool."""

@@ -73,6 +73,10 @@ class TileStore:
         """Return whether there are finished tiles of an interrupted run."""
         return any(self.folder.glob(f"*{SUFFIX}"))
 
+    def size(self) -> int:
+        """Return the bytes of the finished tiles."""
+        return sum(path.stat().st_size for path in self.folder.glob(f"*{SUFFIX}"))
+
     def begin(self) -> None:
         """Record the request. Raises InputError if the finished tiles there are those of another one."""
         path = self.folder / REQUEST

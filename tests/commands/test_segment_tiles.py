@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -218,6 +219,34 @@ def test_results_are_never_mixed_or_overwritten(
     assert run("--out", tmp_path, "--overwrite").exit_code == 0
     assert (tmp_path / "scene_confidence.tif").exists()
     assert sorted(path.name[:6] for path in tmp_path.iterdir()) == ["scene."] + ["scene_"] * 3
+
+
+def test_a_run_that_ended_after_its_summary_is_complete(
+    run: Run, whole: Whole, tmp_path: Path, invocations: Callable[[], int]
+) -> None:
+    """Finished tiles next to complete results are removed by --resume, and no tile is sent."""
+    out = tmp_path / "out"
+    shutil.copytree(whole.folder, out)
+    (out / ".scene.tiles").mkdir()
+    (out / ".scene.tiles" / "1.tile").write_bytes(b"x")
+    done = run("--out", out, "--resume")
+    assert done.exit_code == 0, done.stderr
+    assert invocations() == 0
+    assert maps(out) == maps(whole.folder)
+    assert not (out / ".scene.tiles").exists()
+
+
+def test_an_area_that_changed_is_another_request(run: Run, tmp_path: Path) -> None:
+    """Results for a file with polygons are not taken for those of its later content."""
+    zone = tmp_path / "zone.geojson"
+    for size in (100, 150):
+        ring = [[0, 0], [size, 0], [size, -size], [0, 0]]
+        corners = [[500_000 + x, 5_300_000 + y] for x, y in ring]
+        crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32632"}}
+        zone.write_text(json.dumps({"type": "Polygon", "coordinates": [corners], "crs": crs}))
+        done = run("--out", tmp_path / "out", "--area", zone, "--resume")
+        assert done.exit_code == (0 if size == 100 else 1), done.stderr
+    assert "with different settings: area_sha256" in done.stderr.replace("\n", " ")
 
 
 def test_a_plain_image_gets_png_and_pixels(run: Run, tmp_path: Path) -> None:
