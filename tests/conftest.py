@@ -34,8 +34,8 @@ from tests.support.roles import create_roles
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes is the machine's affair, and every run tries the same examples: what new ones find belongs
-# to a long run (SEGDECK_FUZZ_RUNS), not to one that tests another change.
+# A slow machine is not a failure, and every run tries the same examples: new ones are for long runs
+# (SEGDECK_FUZZ_RUNS), where a failure is not mistaken for one of the change under test.
 settings.register_profile(
     "segdeck",
     deadline=None,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 SECONDS = 60.0
-"""The bound of a wait, and of a connection or a process whose time is not what a test is about."""
+"""The bound of a wait, and the timeout of a connection or a process where a test is not about timeouts."""
 WAITER = {"Delay": 0.1, "MaxAttempts": 600}
-"""The WaiterConfig of boto3's waiters: their own bound counts attempts, and shorter pauses would shorten it."""
+"""The WaiterConfig of boto3's waiters. They count attempts: with shorter pauses they give up earlier."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.2
 
 
@@ -23,7 +23,7 @@ def wait_until(probe: Callable[[], Any], seconds: float = SECONDS) -> Any:
     deadline, pause = time.monotonic() + seconds, FIRST_PAUSE
     while not (value := probe()):
         if time.monotonic() > deadline:
-            pytest.fail(f"it did not come to pass within {seconds:g} seconds")
+            pytest.fail(f"the condition did not become true within {seconds:g} seconds")
         time.sleep(pause)
         pause = min(1.5 * pause, LONGEST_PAUSE)
     return value
