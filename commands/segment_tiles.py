@@ -238,10 +238,20 @@ class _Job:
         )
 
     def remove_leftovers(self) -> None:
-        """Remove the finished tiles that a run left which ended after its summary was written."""
-        if self.store.holds_tiles():
-            with self.store.turn():
-                self.store.clear_tiles()
+        """Remove the finished tiles that a run left which ended after its summary was written.
+
+        Those of a run with other settings, which was to overwrite these results, are kept: they were paid for.
+        """
+        if not self.store.holds_tiles():
+            return
+        if differences := self.store.differences():
+            say(
+                f"{self.store.folder} has finished tiles of an interrupted run with other settings: "
+                f"{', '.join(differences)}. They are kept: continue that run with its settings and --resume."
+            )
+            return
+        with self.store.turn():
+            self.store.clear_tiles()
 
     def run(self, clients: Clients, reader: SceneReader, area: Area | None, price: TilePrice) -> None:
         """Segment the tiles and write the files. Raises Exit (see `_report`), InputError."""
@@ -475,9 +485,10 @@ def _report(job: _Job, outcome: TileOutcome, row: dict[str, Any] | None, seconds
 
         say(f"Stopped after {MAX_FAILURES} consecutive failures. {outcome.fault}")
     if row is None or outcome.failed:
+        again = "--resume instead of --overwrite" if options.overwrite else "--resume"
         say(
             f"{'Stopped. ' if outcome.stopped else ''}Finished tiles are in {job.store.folder}. "
-            "To send the others, run the same command with --resume."
+            f"To send the others, run the same command with {again}."
         )
     if outcome.stopped:
         raise typer.Exit(STOPPED)

@@ -79,27 +79,32 @@ class TileStore:
 
     def begin(self) -> None:
         """Record the request. Raises InputError if the finished tiles there are those of another one."""
+        if differences := self.differences():
+            raise InputError(
+                f"The finished tiles in {self.folder} are of other settings: {', '.join(differences)}.",
+                why="With these, all tiles would be sent and paid for again. The endpoint was not invoked.",
+                todo="Use the earlier settings, choose another folder, or use --overwrite to begin again.",
+            )
+        write_new(self.folder / REQUEST, json_bytes(dict(self.request)), overwrite=True)
+
+    def differences(self) -> list[str]:
+        """Return how the request of the finished tiles differs from this one, in words. Raises InputError."""
         path = self.folder / REQUEST
         try:
             earlier = parse_json(read_regular(path)) if self.holds_tiles() else None
         except FileNotFoundError:
-            earlier = None
+            return []
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{path} cannot be read.", why=f"{error}", todo="Use --overwrite to send all tiles again."
             ) from error
-        if isinstance(earlier, dict):
-            changed = [name for name, value in self.request.items() if earlier.get(name) != value]
-            if changed:
-                differences = ", ".join(
-                    f"{name} {earlier.get(name)!r} and now {self.request[name]!r}" for name in changed
-                )
-                raise InputError(
-                    f"The finished tiles in {self.folder} are of other settings: {differences}.",
-                    why="With these, all tiles would be sent and paid for again. The endpoint was not invoked.",
-                    todo="Use the earlier settings, choose another folder, or use --overwrite to begin again.",
-                )
-        write_new(path, json_bytes(dict(self.request)), overwrite=True)
+        if not isinstance(earlier, dict):
+            return []
+        return [
+            f"{name} {earlier.get(name)!r} and now {value!r}"
+            for name, value in self.request.items()
+            if earlier.get(name) != value
+        ]
 
     def key(self, body: bytes, tile: Tile) -> str:
         """Return the name of a tile's file: the hash of its request, and of which parts of the response are kept."""

@@ -236,6 +236,20 @@ def test_a_run_that_ended_after_its_summary_is_complete(
     assert not (out / ".scene.tiles").exists()
 
 
+def test_finished_tiles_of_other_settings_are_kept(run: Run, whole: Whole, tmp_path: Path) -> None:
+    """Complete results are shown by --resume; paid tiles of a run that was to overwrite them are kept, and named."""
+    out = tmp_path / "out"
+    shutil.copytree(whole.folder, out)
+    tiles = out / ".scene.tiles"
+    tiles.mkdir()
+    (tiles / "1.tile").write_bytes(b"x")
+    (tiles / "request.json").write_text(json.dumps({"tile": [1024, 1024]}))
+    done = run("--out", out, "--resume")
+    assert done.exit_code == 0, done.stderr
+    assert "of an interrupted run with other settings" in done.stderr.replace("\n", " ")
+    assert (tiles / "1.tile").exists()
+
+
 def test_an_area_that_changed_is_another_request(run: Run, tmp_path: Path) -> None:
     """Results for a file with polygons are not taken for those of its later content."""
     zone = tmp_path / "zone.geojson"
