@@ -9,11 +9,17 @@ function deliverPlanes(id, parts) {
   later.events.dispatchEvent(new Event("planes"));
 }
 
-/** Returns the parts of the planes of a frame, once they are there. */
+/** Returns the parts of the planes of a frame, once they are there; null once they are not wanted any more. */
 function planesOf(id, signal) {
   return new Promise((resolve) => {
-    const look = () => later.id === id && resolve(later.parts);
-    later.events.addEventListener("planes", look, { signal });
+    const found = new AbortController(); // a listener that stayed would keep the planes
+    const end = (parts) => {
+      found.abort();
+      resolve(parts);
+    };
+    const look = () => later.id === id && end(later.parts);
+    signal.addEventListener("abort", () => end(null), { signal: found.signal });
+    later.events.addEventListener("planes", look, { signal: found.signal });
     look();
   });
 }

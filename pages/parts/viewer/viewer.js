@@ -46,6 +46,8 @@ class Viewer {
       if (header.id === this.requested) return;
       this.requested = header.id;
       turn = ++this.turn;
+      this.waiting?.abort();
+      this.waiting = new AbortController();
       if (header.id === this.frame?.id) {
         this.setState("ready"); // one that was to replace it is not wanted any more
       } else {
@@ -58,8 +60,8 @@ class Viewer {
       }
       const ids = header.probabilities?.ids ?? [];
       const here = ids.every((id) => parts.has(`probability/${id}`));
-      const planes = here ? parts : await planesOf(header.id, this.stopping.signal);
-      if (turn === this.turn) await this.decodeProbabilities(ids, planes, turn);
+      const planes = here ? parts : await planesOf(header.id, AbortSignal.any([this.waiting.signal, this.stopping.signal]));
+      if (planes && turn === this.turn) await this.decodeProbabilities(ids, planes, turn);
     } catch (error) {
       if (turn !== this.turn) return;
       this.requested = null;
