@@ -159,10 +159,11 @@ def _record(
 def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, InputFile]) -> None:
     stems = unique_stems([inference.image.name for inference in inferences])
     many = len(inferences) > 1
-    selected = results.progress_of_many(inferences, queue(), slots.remove) if many else inferences[0]
+    with st.container():  # the viewer keeps its place, and with it its zoom, when an image fails above it
+        selected = results.progress_of_many(inferences, queue(), slots.remove) if many else inferences[0]
     # While the run waits, an error of the last try is gone.
     lines = st.container() if selected.over else st.empty()
-    with results.awaited(selected, wait=all(inference.result is None for inference in inferences)):
+    with results.awaited(selected, wait=not many):
         drawn = progress.Drawn.now(inferences, selected)
         results.show(selected, stems[inferences.index(selected)], ground_truth.get(selected.image.id))
     results.download_all(inferences, stems)

@@ -99,13 +99,13 @@ _WISHED: Slot[bool] = Slot("refresh.wished")
 def timed(draw: Callable[P, object], every: float | None) -> Callable[P, object]:
     """Return a part of the page that is drawn again every so many seconds; None: only with the page.
 
-    Each part with a timer is made here: the last one of a run fulfills what `rerun_at_tick` was asked for before it.
+    Each part is made here: the last one of a run fulfills what `rerun_at_tick` was asked for before it.
     """
 
     @wraps(draw)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         draw(*args, **kwargs)
-        if _parts_of_run() and _WISHED.get():
+        if in_part() and _WISHED.get():
             rerun_at_tick()
 
     part: Callable[P, object] = st.fragment(run, run_every=every)
@@ -128,6 +128,11 @@ def rerun_at_tick() -> None:
         _WISHED.clear()
         st.rerun()
     _WISHED.set(True)
+
+
+def in_part() -> bool:
+    """Return whether this run draws parts of the page, and not the page."""
+    return bool(_parts_of_run())
 
 
 def _parts_of_run() -> list[str]:

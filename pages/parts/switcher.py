@@ -11,7 +11,7 @@ from core.aws.accounts import region_choices
 from core.aws.connection import Connection
 from core.errors import SettingsError
 from core.escaping import html
-from pages.parts import account, backend, cached, messages
+from pages.parts import account, backend, cached, messages, refresh
 
 _ACCOUNT, _REGION = "switcher.account", "switcher.region"
 
@@ -19,7 +19,7 @@ _ACCOUNT, _REGION = "switcher.account", "switcher.region"
 def draw(connection: Connection) -> None:
     """Draw the switcher, labeled with the current account. Raises SettingsError."""
     with st.popover(messages.plain(name_of(account.choice())), icon=":material/swap_horiz:", width="stretch"):
-        st.fragment(_body)(connection)
+        refresh.timed(_body, None)(connection)
 
 
 def link(to: AccountChoice, label: str) -> None:

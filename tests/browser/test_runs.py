@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from sandbox.server import Sandbox
 from tests.support.answers import HEIGHT, WIDTH, mask, probabilities, recordio
 from tests.support.browser import LONG, drop, open_context, shown
+from tests.support.endpoints import remove_endpoint
 
 pytestmark = pytest.mark.browser
 
@@ -138,5 +139,4 @@ def test_an_endpoint_that_is_not_there_yet(
     try:
         segmented(page)
     finally:
-        account.loopback.client("sagemaker").delete_endpoint(EndpointName="tomorrow")
-        account.wait_settled(60)
+        remove_endpoint(account, "tomorrow")

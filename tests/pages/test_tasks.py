@@ -188,14 +188,20 @@ def test_a_click_ends_the_wait_of_a_run():
     assert "waited" not in app.session_state
 
 
-@pytest.mark.parametrize(("ending", "runs"), [("0", 2), ("1", 1)])
-def test_only_the_image_that_is_shown_runs_the_page(ending: str, runs: int):
-    """Of many images, the page runs again when the one it shows is done; another one is marked as done in the row."""
+@pytest.mark.parametrize(
+    ("ending", "error", "runs"), [("0", "", 2), ("1", "", 1), ("1", "The endpoint is gone.", 1)]
+)
+def test_only_the_image_that_is_shown_runs_the_page(ending: str, error: str, runs: int):
+    """Of many images, the page runs again when the one it shows is done; another one is marked as done in the row.
+
+    For one that fails, the page's own run does not begin anew: with many failures, it would never reach its end.
+    """
 
     def page() -> None:
         import streamlit as st
 
         from core.aws.connection import Connection
+        from core.errors import CoreError
         from pages.parts.segment import progress
         from pages.parts.segment.run import InferenceTask, InputImage, SegmentationQueue, SegmentRequest
 
@@ -218,7 +224,10 @@ def test_only_the_image_that_is_shown_runs_the_page(ending: str, runs: int):
             calls.append(None)
             ending = tasks[int(state.ending)]
             if len(calls) == 2 and not ending.over:  # the page has been drawn, and its part begins to look
-                ending.future.set_result(None)
+                if state.error:
+                    ending.future.set_exception(CoreError(state.error))
+                else:
+                    ending.future.set_result(None)
             return tasks[0]
 
         def strip(shown: InferenceTask) -> None:
@@ -227,7 +236,7 @@ def test_only_the_image_that_is_shown_runs_the_page(ending: str, runs: int):
         progress.show(tasks, state.queue, selected=selected, strip=strip)
 
     app = app_from_function(page)
-    app.session_state["ending"] = ending
+    app.session_state["ending"], app.session_state["error"] = ending, error
     app.run()
     assert not app.exception
     assert app.session_state.runs == runs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -102,7 +102,8 @@ def _update(
     _lines(inferences, sum(inference.over for inference in inferences))
     if strip is not None:
         strip(selected())
-    if now != drawn:
+    # In a run of the page, failures alone wait for the timer: the page would begin anew for each, and draw none.
+    if (now if refresh.in_part() else replace(now, failed=drawn.failed)) != drawn:
         refresh.rerun_at_tick()
 
 

@@ -132,7 +132,10 @@ def selected(inferences: Sequence[InferenceTask]) -> InferenceTask:
 
 
 def awaited(inference: InferenceTask, *, wait: bool) -> DeltaGenerator:
-    """Return where the image is shown. wait: first wait for its result, as nothing else is there to be shown.
+    """Return where the image is shown. wait: first wait for its result, where it is the only image.
+
+    Among many, the browser's timer asks for each: a click on one in their row belongs to a part of the page, and
+    does not end the wait.
 
     Most results are there after that, and the page needs no other run to show them. What was there before, such as
     the areas of another image, is gone at once.
@@ -314,11 +317,11 @@ def download_all(inferences: Sequence[InferenceTask], stems: Sequence[str]) -> N
             help="Masks, overlays, tables and comparison figures of all images in one ZIP.",
         )
     started = ZIP.get()
-    if started is None or (started.items, started.kinds) != (done, kinds):
-        return
+    if started is None or started.kinds != kinds or not set(started.items) <= set(done):
+        return  # another image may be done since the click
     data = tasks.show(started.task, "zip", stop_help="The ZIP is discarded.")
     if data is not None:
-        _missing_probabilities(done, kinds)
+        _missing_probabilities(started.items, kinds)
         st.download_button(
             f"Download segdeck.zip ({len(data) / 1e6:,.1f} MB)", data, "segdeck.zip", "application/zip",
             key="get-all-file", type="primary", icon=":material/download:", on_click="ignore",

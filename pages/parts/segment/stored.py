@@ -37,7 +37,8 @@ def show(store: RunStore, run: Run) -> None:
         return
     tasks = _tasks(store, run, done)
     many = len(tasks) > 1
-    selected = results.progress_of_many(tasks, None) if many else progress.show(tasks, None)
+    with st.container():  # as on the Segment page
+        selected = results.progress_of_many(tasks, None) if many else progress.show(tasks, None)
     stems = unique_stems([task.image.name for task in tasks])
     place = tasks.index(selected)
     results.show(selected, stems[place], _mask(store, done[place]), offer_again=False)
