@@ -88,7 +88,7 @@ def test_messages_name_the_installed_command() -> None:
 
 def test_the_shell_completes_commands_and_options(tmp_path: Path) -> None:
     """Bash completes the name of a command and of an option."""
-    for words, completed in (("segdeck end", "endpoints"), ("segdeck segment --over", "--overwrite")):
+    for words, completed in (("segdeck end", "endpoints"), ("segdeck segment --overw", "--overwrite")):
         current = str(len(words.split()) - 1)
         environ = {"_SEGDECK_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": current}
         done = script(cwd=tmp_path, **environ)
