@@ -200,6 +200,7 @@ class _Job:
         plan: TilePlan,
         place: tuple[Scene, Area | None],
     ) -> _Job:
+        from core.inference.batch import printable
         from core.inference.export import unique_stems
         from core.tiles.outputs import MapFiles
         from core.tiles.store import TileStore
@@ -214,22 +215,22 @@ class _Job:
             "bands": list(scene.used), "stretched_from": [list(limits) for limits in scene.ranges],
         }  # fmt: skip
         files = MapFiles.of(folder, stem, scene, confidence=options.want == "probabilities")
-        request = sent | {"palette": options.palette, "area": options.tiles.area}
-        request |= {"area_sha256": area.digest} if area else {}
-        return cls(options, info, scene, plan, files, TileStore(folder / f".{stem}.tiles", sent), request)
+        request = sent | {"palette": options.palette, "area_sha256": area.digest if area else ""}
+        image = {"name": printable(scene.name), "bytes": scene.file_size, "modified_ns": scene.modified_ns}
+        store = TileStore(folder / f".{stem}.tiles", sent, image)
+        return cls(options, info, scene, plan, files, store, request)
 
     def completed(self) -> dict[str, Any] | None:
         """Return the summary of an earlier run that is complete; None if there is none. Raises InputError."""
         from core.inference.batch import read_json
 
         row = read_json(self.files.summary) if self.options.resume else None
-        if row is None or row.get("failed"):
+        if row is None:
             return None
         changed = [name for name, value in self.request.items() if row.get("request", {}).get(name) != value]
         if not changed and row.get("file") == self._file():
-            return row if all(path.exists() for path in self.files.all()) else None
-        if self.store.holds_tiles():  # of a later run that was to overwrite these results
-            return None
+            complete = not row.get("failed") and all(path.exists() for path in self.files.all())
+            return row if complete else None
         names = f": {', '.join(changed)}" if changed else ""
         raise InputError(
             f"{self.files.summary} was written for another image, or with different settings{names}.",
@@ -258,14 +259,15 @@ class _Job:
         from core.tiles.outputs import MapWriter
         from core.tiles.run import TileOutcome
 
-        self._check_space()
         with self.store.turn():
+            self._check_space()
             replace = self._prepare()
             outcome = TileOutcome()
             started = time.monotonic()
             with MapWriter(self.scene, self.files, self.store.folder, self._table()) as writer:
                 self._segment(clients, reader, area, writer, outcome)
                 row = None
+                reader.check_unchanged()
                 if outcome.whole and outcome.sent + outcome.kept:
                     row = self._finish(writer, outcome, price, time.monotonic() - started, replace=replace)
             if outcome.whole and not outcome.failed:
@@ -293,9 +295,24 @@ class _Job:
                     todo="Choose another folder, or use --overwrite to replace.",
                 )
         store.begin()
+        if options.overwrite:
+            self._remove_earlier_summary()
         if parts := store.remove_partial_files():
             say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {store.folder}.")
         return replace
+
+    def _remove_earlier_summary(self) -> None:
+        """Remove what marks the earlier results as complete, and those that are not written again."""
+        from core.inference.batch import read_json
+
+        files = (read_json(self.files.summary) or {}).get("files")
+        earlier = {Path(name).name for name in files.values() if name} if isinstance(files, dict) else set()
+        self.files.summary.unlink(missing_ok=True)
+        for kind in ("mask", "confidence"):
+            for suffix in (".tif", ".png"):
+                path = self.files.summary.with_name(f"{self.files.summary.stem}_{kind}{suffix}")
+                if path.name in earlier and path not in self.files.all():
+                    path.unlink(missing_ok=True)
 
     def _segment(
         self,
@@ -341,7 +358,8 @@ class _Job:
         row = {
             "image": printable(self.scene.name),
             "file": self._file(),
-            "scene": self.scene.to_dict(),
+            "scene": self.scene.to_dict() | {"name": printable(self.scene.name)},
+            "area": printable(self.options.tiles.area),
             "endpoint": self.info.name,
             "request": self.request,
             **_plan_rows(self.plan, price),
@@ -486,10 +504,9 @@ def _report(job: _Job, outcome: TileOutcome, row: dict[str, Any] | None, seconds
         say(f"Stopped after {MAX_FAILURES} consecutive failures. {outcome.fault}")
     if row is None or outcome.failed:
         again = "--resume instead of --overwrite" if options.overwrite else "--resume"
-        say(
-            f"{'Stopped. ' if outcome.stopped else ''}Finished tiles are in {job.store.folder}. "
-            f"To send the others, run the same command with {again}."
-        )
+        if job.store.holds_tiles():
+            say(f"{'Stopped. ' if outcome.stopped else ''}Finished tiles are in {job.store.folder}.")
+        say(f"To send the others, run the same command with {again}.")
     if outcome.stopped:
         raise typer.Exit(STOPPED)
     if row is None or outcome.failed:

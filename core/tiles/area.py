@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InputError
+from core.errors import ImageError, InputError
 from core.escaping import json_text
 from core.local_files import read_regular, reason
 from core.strict_json import parse_json
@@ -21,6 +21,9 @@ from core.tiles.scene import Scene, Transform, gdal, shifted
 MAX_FILE_BYTES = 50_000_000
 LONGITUDE_LATITUDE = "OGC:CRS84"
 """The coordinate reference system of GeoJSON (RFC 7946); older files name another one."""
+
+CRS_NAME = re.compile(r"(?:urn:ogc:def:crs:)?(?:EPSG|OGC):[\d.]*:?\w+")
+"""What a file may name; anything else could make GDAL open a file or an address."""
 
 NUMBER = r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*"
 BOX = re.compile(rf"{NUMBER}(?:,{NUMBER}){{3}}")
@@ -91,12 +94,13 @@ def _projected(
     from rasterio.warp import transform_geom  # noqa: PLC0415
 
     try:
-        source, target = CRS.from_user_input(crs), CRS.from_wkt(scene.crs)
-        return tuple(transform_geom(source, target, polygon) for polygon in polygons)
-    except (RasterioError, ValueError, TypeError, KeyError, IndexError) as error:
+        with gdal(name):
+            source, target = CRS.from_user_input(crs), CRS.from_wkt(scene.crs)
+            return tuple(transform_geom(source, target, polygon) for polygon in polygons)
+    except (ImageError, RasterioError, ValueError, TypeError, KeyError, IndexError) as error:
         raise InputError(
             f"{name} cannot be converted to the coordinates of {scene.name}.",
-            why=f"{error}",
+            why=error.why if isinstance(error, ImageError) else f"{error}",
             todo="Check its coordinates: GeoJSON has longitude and latitude, in degrees.",
         ) from error
 
@@ -125,7 +129,15 @@ def _crs_name(document: Mapping[str, Any]) -> str:
     crs = document.get("crs")
     properties = crs.get("properties") if isinstance(crs, dict) else None
     name = properties.get("name") if isinstance(properties, dict) else None
-    return name if isinstance(name, str) else LONGITUDE_LATITUDE
+    if name is None:
+        return LONGITUDE_LATITUDE
+    if not isinstance(name, str) or not CRS_NAME.fullmatch(name):
+        raise InputError(
+            f"The area names the reference system {name!r}.",
+            why="GDAL would read it as a file or an address.",
+            todo="Use the name of an EPSG code, such as urn:ogc:def:crs:EPSG::32632.",
+        )
+    return name
 
 
 def _polygons(item: Any, name: str) -> Iterator[Mapping[str, Any]]:

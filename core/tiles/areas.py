@@ -38,10 +38,14 @@ COLUMNS = ("id", "name", "color", "pixels", "share", "mean_confidence", "m2", "h
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ground:
-    """Converts the coordinates of a scene to longitude and latitude, and measures there."""
+    """Converts the coordinates of a scene to longitude and latitude, and measures there.
+
+    unit: of the angles that `to_angles` returns, in degrees: some reference systems have grads.
+    """
 
     transform: Transform
-    to_degrees: Transformer
+    to_angles: Transformer
+    unit: float
     geod: Geod
 
     def areas(
@@ -57,7 +61,7 @@ class _Ground:
         rows = np.broadcast_to(top + down * height, columns.shape)
         a, b, c, d, e, f = self.transform
         x, y = a * columns + b * rows + c, d * columns + e * rows + f
-        longitudes, latitudes = self.to_degrees.transform(x, y)
+        longitudes, latitudes = (self.unit * angles for angles in self.to_angles.transform(x, y))
         return np.array(
             [
                 abs(self.geod.polygon_area_perimeter(*outline)[0]) if np.isfinite(outline).all() else np.nan
@@ -97,10 +101,11 @@ def _ground(scene: Scene) -> _Ground | None:
 
     try:
         crs = CRS.from_wkt(scene.crs)
-        geod, degrees = crs.get_geod(), crs.geodetic_crs
-        if geod is None or degrees is None:
+        geod, angles = crs.get_geod(), crs.geodetic_crs
+        if geod is None or angles is None:
             return None
-        return _Ground(scene.transform, Transformer.from_crs(crs, degrees, always_xy=True), geod)
+        unit = float(np.degrees(angles.axis_info[0].unit_conversion_factor))
+        return _Ground(scene.transform, Transformer.from_crs(crs, angles, always_xy=True), unit, geod)
     except ProjError:
         return None
 

@@ -103,12 +103,14 @@ class MapWriter:
 
     def close(self) -> None:
         """Close and remove the files of the strips."""
-        for writer in self._open.values():
-            writer.close()
-        self._open.clear()
-        for kind in RESAMPLING:
-            for path in (self._part(kind), self._made(kind)):
-                path.unlink(missing_ok=True)
+        try:
+            for writer in self._open.values():
+                writer.close()
+        finally:
+            self._open.clear()
+            for kind in RESAMPLING:
+                for path in (self._part(kind), self._made(kind)):
+                    path.unlink(missing_ok=True)
 
     def write(self, strip: Strip) -> None:
         """Append a strip. Raises ImageError, such as for a full disk."""
@@ -141,6 +143,7 @@ class MapWriter:
         self, kind: Kind, path: Path, classes: Classes, tags: Mapping[str, str], *, overwrite: bool
     ) -> None:
         import rasterio  # noqa: PLC0415 - GDAL takes a third of a second to import
+        from rasterio.session import DummySession  # noqa: PLC0415
         from rasterio.shutil import copy  # noqa: PLC0415
 
         part, made = self._part(kind), self._made(kind)
@@ -161,7 +164,8 @@ class MapWriter:
                 if path.suffix == ".tif"
                 else {"driver": "PNG"}
             )
-            with rasterio.Env(GDAL_PAM_ENABLED="NO"):  # otherwise tags of a PNG become a second file
+            # Otherwise the tags of a PNG become a second file.
+            with rasterio.Env(session=DummySession(), GDAL_PAM_ENABLED="NO"):
                 copy(part, made, **options)
         move_new(made, path, overwrite=overwrite)
         part.unlink(missing_ok=True)

@@ -44,6 +44,7 @@ class TileAnswer(NamedTuple):
     error:    why it failed.
     kept:     whether the result is an earlier one: the endpoint was not invoked.
     seconds:  of the invocation.
+    key:      of the stored result.
     """
 
     result: TileResult | None
@@ -51,6 +52,7 @@ class TileAnswer(NamedTuple):
     error: Exception | None = None
     kept: bool = False
     seconds: float = 0.0
+    key: str = ""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class TileOutcome:
     sent, kept:    how many were segmented by the endpoint, and how many earlier results were used.
     failed:        the tiles without a result, with the error.
     not_attempted: how many were left when the run was stopped.
+    whole:         whether every strip was passed on; only then is there a map.
     stopped:       whether it was interrupted.
     fault:         the error after which it stopped, because it concerns all tiles; None if it did not.
     classes:       of the responses; 0: unknown, or labels only.
@@ -71,16 +74,12 @@ class TileOutcome:
     kept: int = 0
     failed: list[tuple[Tile, Exception]] = field(default_factory=list)
     not_attempted: int = 0
+    whole: bool = False
     stopped: bool = False
     fault: CoreError | None = None
     classes: int = 0
     seconds: float = 0.0
     problems: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def whole(self) -> bool:
-        """Return whether every tile was attempted."""
-        return not self.not_attempted
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ class TileTask:
             key = self.store.key(image.body, tile)
             result = self.store.load(key, tile)
             if result is not None:
-                return TileAnswer(result, valid, kept=True)
+                return TileAnswer(result, valid, kept=True, key=key)
             inference = segment(
                 image,
                 self._gated,
@@ -124,7 +123,7 @@ class TileTask:
             )
             result = reduce(inference.segmentation, tile, blend=self.plan.want == "probabilities")
             self.store.save(key, result)
-            return TileAnswer(result, valid, seconds=inference.answer.seconds)
+            return TileAnswer(result, valid, seconds=inference.answer.seconds, key=key)
         except StoppedError:
             raise
         except Exception as error:  # noqa: BLE001 - one tile never stops the rest; all failures are reported
@@ -145,7 +144,8 @@ def run_tiles(
     """Segment all tiles and record what happened in `outcome`. A tile that fails does not stop the others.
 
     Ctrl-C, and `MAX_FAILURES` consecutive failures that concern all tiles, let the tiles in progress end and start no
-    more; then the strips are not complete (`outcome.whole`).
+    more; then the strips are not complete (`outcome.whole`). `MAX_FAILURES` failures of any kind before the first
+    result do so as well.
 
     sink:    gets each finished strip, from the top.
     on_tile: called after each tile that is sent.
@@ -162,15 +162,19 @@ def run_tiles(
                 answer = answers.next() if plan.is_sent(tile) else TileAnswer(None, None)
                 if plan.is_sent(tile):
                     done += 1
-                    answer = _record(tile, answer, outcome)
+                    answer = _record(task, tile, answer, outcome)
                     on_tile()
-                    failures = failures + 1 if concerns_all(answer.error) else 0
+                    # As long as no tile has a result, any failure may be that of all: each is paid for.
+                    alike = answer.error is not None and not (outcome.sent or outcome.kept)
+                    failures = failures + 1 if alike or concerns_all(answer.error) else 0
                     if failures >= MAX_FAILURES and isinstance(answer.error, CoreError):
                         outcome.fault = answer.error
                         break
                 blender.add(tile, answer.result, answer.valid)
                 if tile.column == len(plan.columns.starts) - 1:
                     sink(blender.finish_row())
+            else:
+                outcome.whole = True
         except KeyboardInterrupt:
             outcome.stopped = True
         finally:
@@ -201,8 +205,11 @@ class _Answers:
         self._waiting.extend(self._pool.submit(self._task.run, tile) for tile in islice(self._left, count))
 
 
-def _record(tile: Tile, answer: TileAnswer, outcome: TileOutcome) -> TileAnswer:
-    """Record what became of a tile; a response with another number of classes than the others is a failure."""
+def _record(task: TileTask, tile: Tile, answer: TileAnswer, outcome: TileOutcome) -> TileAnswer:
+    """Record what became of a tile; a response with another number of classes than the others is a failure.
+
+    It is not kept: the tile can be sent again.
+    """
     result = answer.result
     if result is not None and outcome.classes and result.classes not in (0, outcome.classes):
         error = InputError(
@@ -210,6 +217,7 @@ def _record(tile: Tile, answer: TileAnswer, outcome: TileOutcome) -> TileAnswer:
             f"those of other tiles have {outcome.classes}.",
             todo="Check that the endpoint has one model, and was not updated meanwhile.",
         )
+        task.store.discard(answer.key)
         answer = TileAnswer(None, answer.valid, error)
     if answer.result is None:
         outcome.failed.append((tile, answer.error or RuntimeError("no result")))

@@ -30,8 +30,9 @@ from core.text import byte_size
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SIGNATURES = (
-    (0, (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "GTiff"),
+    (0, TIFF, "GTiff"),
     (0, (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "JP2OpenJPEG"),
     (0, (b"\xff\xd8\xff",), "JPEG"),
     (0, (b"\x89PNG\r\n\x1a\n",), "PNG"),
@@ -147,6 +148,7 @@ class Scene:
 def gdal(name: str) -> Iterator[None]:
     """Set GDAL up for the current thread, and turn its errors into an ImageError about the file `name`."""
     import rasterio  # noqa: PLC0415 - GDAL takes a third of a second to import
+    from rasterio._err import CPLE_BaseError  # noqa: PLC0415 - what `rasterio.shutil.copy` raises
     from rasterio.errors import (  # noqa: PLC0415
         CRSError,
         NotGeoreferencedWarning,
@@ -162,7 +164,7 @@ def gdal(name: str) -> Iterator[None]:
             session=DummySession(), GDAL_CACHEMAX=GDAL_CACHE, GDAL_ERROR_ON_LIBJPEG_WARNING=True
         ):
             yield
-    except (RasterioError, CRSError, WindowError, OSError, MemoryError, ValueError) as error:
+    except (RasterioError, CRSError, WindowError, CPLE_BaseError, OSError, MemoryError, ValueError) as error:
         raise ImageError(
             f"{name} cannot be read.",
             why=_cause(error),
@@ -196,11 +198,11 @@ def open_scene(path: Path, *, bands: Sequence[int] = (), stretch: tuple[float, f
         status = path.stat()
         if not path.is_file():
             raise ImageError(f"{path} is not a file.", todo="Give the path of an image.")
-        with path.open("rb") as file:
-            start = file.read(16)
+        start = _start(path)
     except OSError as error:
         raise ImageError(f"{path} cannot be read.", why=reason(error), todo="Check the path.") from error
     driver = _driver(path.name, start)
+    _check_sidecars(path)
     with gdal(path.name), _opened(path, driver) as dataset:
         _check_size(dataset, path.name)
         _check_upright(dataset, path.name)
@@ -239,6 +241,31 @@ def _driver(name: str, start: bytes) -> str:
         f"{name} is not an image that can be read in parts: it starts with {start[:8]!r}.",
         todo="Supported are GeoTIFF, JPEG 2000, JPEG, PNG, WebP, BMP and GIF.",
     )
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16)
+
+
+def _check_sidecars(path: Path) -> None:
+    """Raise ImageError for a file next to the image that GDAL would follow to other files and servers.
+
+    It opens overviews and masks in files of their own with any of its drivers.
+    """
+    for suffix in (".ovr", ".msk", ".msk.ovr", ".ovr.ovr"):
+        sidecar = path.with_name(path.name + suffix)
+        if sidecar.is_file() and not _start(sidecar).startswith(TIFF):
+            raise ImageError(
+                f"{sidecar.name}, next to {path.name}, is not a TIFF.",
+                todo="Remove it, or make it again with: gdaladdo -ro",
+            )
+    for sidecar in (path.with_name(f"{path.name}.aux.xml"), path.with_suffix(".aux.xml")):
+        if sidecar.is_file() and b"OVERVIEW_FILE" in sidecar.read_bytes():
+            raise ImageError(
+                f"{sidecar.name}, next to {path.name}, refers to another file.",
+                todo="Remove its OVERVIEW_FILE.",
+            )
 
 
 def _opened(path: Path, driver: str) -> DatasetReader:
@@ -430,8 +457,9 @@ def _sample(dataset: DatasetReader, used: tuple[int, ...]) -> tuple[list[NDArray
     """Return values of each band that have data, and where they are from."""
     longest = max(dataset.width, dataset.height)
     factors = [factor for factor in dataset.overviews(used[0]) if longest / factor >= SAMPLE_SIDE / 2]
-    if factors:
-        return _decimated(dataset, used, factors[-1])[0], f"from the overview 1:{factors[-1]}"
+    if factors:  # the coarsest one may still be large
+        factor = max(factors[-1], -(-longest // SAMPLE_SIDE))
+        return _decimated(dataset, used, factor)[0], f"from the overview 1:{factors[-1]}"
     if dataset.width * dataset.height <= 4 * SAMPLE_SIDE**2:
         return _decimated(dataset, used, 1)
     parts: list[list[NDArray[np.float64]]] = [[] for _ in used]
@@ -494,6 +522,18 @@ class SceneReader:
             handle.close()
         self._handles.clear()
 
+    def check_unchanged(self) -> None:
+        """Raise ImageError if the file was replaced since its header was read: tiles would be of two images."""
+        scene = self.scene
+        with gdal(scene.name):
+            status = scene.path.stat()
+        if (status.st_size, status.st_mtime_ns) != (scene.file_size, scene.modified_ns):
+            raise ImageError(
+                f"{scene.name} was replaced while it was segmented.",
+                why="The results would be of two images, and were not written. The finished tiles are kept.",
+                todo="Run the command again, with --overwrite for the new image.",
+            )
+
     def read(self, top: int, left: int, height: int, width: int) -> Pixels:
         """Return a part of the scene. What lies beyond its lower or right edge is mirrored, and has no data.
 
@@ -534,6 +574,7 @@ class SceneReader:
         dataset = _opened(self.scene.path, self.scene.driver)
         with self._lock:
             self._handles.append(dataset)
+        self.check_unchanged()
         if (dataset.width, dataset.height) != (self.scene.width, self.scene.height):
             raise ValueError("the file was replaced while it was read")
         return dataset

@@ -33,11 +33,13 @@ class TileStore:
 
     folder:  created by `turn`.
     request: what the results depend on in addition to the image: endpoint, model, output.
+    image:   name, size and time of the image's file: the tiles of another one are never removed or replaced.
     damaged: files that could not be read: their tiles are sent again.
     """
 
     folder: Path
     request: Mapping[str, Any]
+    image: Mapping[str, Any] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -85,7 +87,7 @@ class TileStore:
                 why="With these, all tiles would be sent and paid for again. The endpoint was not invoked.",
                 todo="Use the earlier settings, choose another folder, or use --overwrite to begin again.",
             )
-        write_new(self.folder / REQUEST, json_bytes(dict(self.request)), overwrite=True)
+        write_new(self.folder / REQUEST, json_bytes(self._recorded()), overwrite=True)
 
     def differences(self) -> list[str]:
         """Return how the request of the finished tiles differs from this one, in words. Raises InputError."""
@@ -102,9 +104,12 @@ class TileStore:
             return []
         return [
             f"{name} {earlier.get(name)!r} and now {value!r}"
-            for name, value in self.request.items()
+            for name, value in self._recorded().items()
             if earlier.get(name) != value
         ]
+
+    def _recorded(self) -> dict[str, Any]:
+        return {**self.request, "image": dict(self.image)}
 
     def key(self, body: bytes, tile: Tile) -> str:
         """Return the name of a tile's file: the hash of its request, and of which parts of the response are kept."""
@@ -116,16 +121,26 @@ class TileStore:
         return hashlib.sha256(text.encode() + b"\0" + body).hexdigest()
 
     def load(self, key: str, tile: Tile) -> TileResult | None:
-        """Return a finished tile; None if there is none, or its file is damaged."""
+        """Return a finished tile; None if there is none, or its file is damaged. Raises UnwritableError."""
         path = self.folder / f"{key}{SUFFIX}"
         try:
             return TileResult.from_bytes(read_regular(path), tile)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             with self._lock:
                 self.damaged.append(f"{path.name}: {error}")
             return None
+        except OSError as error:  # it may be there, and paid for
+            raise UnwritableError(
+                f"The finished tile {path} cannot be read.",
+                why=reason(error),
+                todo="Check the folder and its disk.",
+            ) from error
+
+    def discard(self, key: str) -> None:
+        """Remove the stored result of a tile."""
+        (self.folder / f"{key}{SUFFIX}").unlink(missing_ok=True)
 
     def save(self, key: str, result: TileResult) -> None:
         """Keep a finished tile. Raises UnwritableError.

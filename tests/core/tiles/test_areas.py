@@ -88,6 +88,14 @@ def test_a_rotated_scene_has_the_same_areas(tmp_path: Path) -> None:
     assert rotated["m2"] == pytest.approx(straight["m2"], rel=1e-5)
 
 
+def test_areas_of_a_system_in_grads(tmp_path: Path) -> None:
+    """A system whose geographic coordinates are in grads, such as the French Lambert zones, has the right areas."""
+    transform = Affine(10, 0, 600_000, 0, -10, 2_200_000)
+    path = blank(tmp_path, 320, 50, crs="EPSG:27572", transform=transform)
+    counter = counted(path, np.zeros((320, 50), np.uint8))
+    assert counter.m2[0] == pytest.approx(320 * 50 * 100, rel=1e-3)
+
+
 @pytest.mark.parametrize("options", [{"crs": None}, {"crs": 'LOCAL_CS["site",UNIT["metre",1]]'}])
 def test_without_a_place_on_the_earth_areas_are_pixels(tmp_path: Path, options: dict[str, object]) -> None:
     """A scene without a reference system, or with that of a building site, has no areas in m2; a note says so."""

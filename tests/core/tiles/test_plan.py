@@ -98,6 +98,13 @@ def test_tiles_outside_the_area_are_not_sent(scene_path: Path, tmp_path: Path, k
         ('{"type": "FeatureCollection", "features": []}', "has no polygons"),
         ('{"type": "Polygon", "coordinates": "x"}', "cannot be converted"),
         (
+            (
+                '{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]], '
+                '"crs": {"type": "name", "properties": {"name": "http://127.0.0.1:1/crs"}}}'
+            ),
+            "names the reference system 'http://127.0.0.1:1/crs'",
+        ),
+        (
             '{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}',
             "No tile of scene.tif is left",
         ),

@@ -272,6 +272,23 @@ def test_an_interrupted_run_pays_no_tile_twice(scene_path: Path, tmp_path: Path)
     assert np.array_equal(resumed.joined.labels, whole.joined.labels)
 
 
+def test_a_map_without_its_last_strip_is_not_whole(scene_path: Path, tmp_path: Path) -> None:
+    """Ctrl-C after the last tile, while its strip is written, leaves no whole map, and all tiles are kept."""
+    strips: list[Strip] = []
+
+    def interrupt(strip: Strip) -> None:
+        strips.append(strip)
+        if len(strips) == 3:
+            raise KeyboardInterrupt
+
+    stopped = Run(scene_path, tmp_path, TileEndpoint(), sink=interrupt)
+    assert (stopped.outcome.sent, stopped.outcome.not_attempted) == (9, 0)
+    assert not stopped.outcome.whole
+    again = TileEndpoint()
+    assert Run(scene_path, tmp_path, again).outcome.whole
+    assert again.calls == 0
+
+
 def test_a_damaged_tile_is_sent_again(scene_path: Path, tmp_path: Path) -> None:
     """A stored tile that is truncated, or has a changed byte, is reported and sent again."""
     Run(scene_path, tmp_path, TileEndpoint())
@@ -316,7 +333,7 @@ def test_throttled_calls_are_repeated(scene_path: Path, tmp_path: Path) -> None:
 
 
 def test_a_fault_of_all_tiles_stops_the_run(tmp_path: Path) -> None:
-    """After 10 consecutive failures of AWS no more tiles are sent; errors of single tiles stop nothing."""
+    """After 10 consecutive failures of AWS, or of any kind before the first result, no more tiles are sent."""
     path = write_scene(tmp_path / "scene.tif", blobs(1200, 1200))
 
     def expired(number: int) -> None:
@@ -331,16 +348,27 @@ def test_a_fault_of_all_tiles_stops_the_run(tmp_path: Path) -> None:
         raise ModelError("No.", status=500)
 
     bad = Run(path, tmp_path / "tiles", TileEndpoint(rejected))
-    assert (len(bad.failed), bad.outcome.fault, bad.outcome.whole) == (36, None, True)
+    assert isinstance(bad.outcome.fault, ModelError)
+    assert not bad.outcome.whole
+
+    def rejected_later(number: int) -> None:
+        if number > 1:
+            raise ModelError("No.", status=500)
+
+    later = Run(path, tmp_path / "tiles", TileEndpoint(rejected_later), k=1)
+    assert (len(later.failed), later.outcome.fault, later.outcome.whole) == (35, None, True)
 
 
 def test_a_response_with_another_number_of_classes_is_a_failure(scene_path: Path, tmp_path: Path) -> None:
-    """A tile whose response has fewer classes than those before it fails with both numbers."""
+    """A tile whose response has fewer classes than those before it fails with both numbers, and can be sent again."""
     endpoint = TileEndpoint(classes=lambda number: 3 if number == 4 else 4)
     run = Run(scene_path, tmp_path, endpoint, k=1)
     assert len(run.failed) == 1
     assert "has 3 classes, those of other tiles have 4" in str(run.outcome.failed[0][1])
     assert run.outcome.classes == 4
+    again = TileEndpoint()
+    assert not Run(scene_path, tmp_path, again).failed
+    assert again.calls == 1
 
 
 def test_few_tiles_are_in_progress(scene_path: Path, tmp_path: Path) -> None:

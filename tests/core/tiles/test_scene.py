@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -285,3 +286,40 @@ def test_a_scene_without_any_data_is_an_error(tmp_path: Path) -> None:
     path = write_scene(tmp_path / "a.tif", np.full((1, 80, 80), np.nan, np.float32))
     with pytest.raises(ImageError, match=r"No pixel of a\.tif has data"):
         open_scene(path)
+
+
+def test_files_next_to_an_image_lead_nowhere_else(tmp_path: Path) -> None:
+    """Overviews and masks in files of their own must be TIFFs, and no sidecar may refer to another file."""
+    path = write_scene(tmp_path / "scene.tif", blobs(64, 64))
+    beside = tmp_path / "scene.tif.ovr"
+    beside.write_text("<VRTDataset rasterXSize='32' rasterYSize='32'/>")
+    with pytest.raises(ImageError, match=r"scene.tif.ovr, next to scene.tif, is not a TIFF"):
+        open_scene(path)
+    beside.unlink()
+    beside = tmp_path / "scene.tif.aux.xml"
+    beside.write_text("<PAMDataset><Metadata><MDI key='OVERVIEW_FILE'>x.vrt</MDI></Metadata></PAMDataset>")
+    with pytest.raises(ImageError, match="refers to another file"):
+        open_scene(path)
+    beside.unlink()
+    assert open_scene(path).width == 64
+
+
+def test_an_image_that_is_replaced_meanwhile_is_an_error(tmp_path: Path) -> None:
+    """Tiles of two images never become one map, although both have the same size."""
+    path = write_scene(tmp_path / "scene.tif", blobs(64, 64))
+    scene = open_scene(path)
+    write_scene(path, blobs(64, 64, seed=1))
+    os.utime(path, ns=(0, scene.modified_ns + 1))
+    with pytest.raises(ImageError, match="was replaced while it was segmented"), SceneReader(scene):
+        pass
+
+
+def test_a_large_overview_is_read_in_part(tmp_path: Path) -> None:
+    """The range of the values needs no more pixels where the only overview is a large one."""
+    values = np.arange(2600 * 2600, dtype=np.uint32).reshape(1, 2600, 2600) % 4000
+    path = write_scene(tmp_path / "scene.tif", values.astype(np.uint16))
+    with rasterio.open(path, "r+") as file:
+        file.build_overviews([2], rasterio.enums.Resampling.nearest)
+    before = open_scene(path)
+    assert "from the overview 1:2" in before.notes[-1]
+    assert before.ranges[0] == pytest.approx((80, 3920), abs=40)
