@@ -145,7 +145,7 @@ def killed(endpoint: str, faults: Faults, environ: dict[str, str], scene: Path, 
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environ, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 60
-        # The fourth call is held by the server: else it could arrive after the kill, and count as one of the next run.
+        # The server holds the fourth call: it could arrive after the kill, and count as one of the next run.
         while len(list(out.glob(".scene.tiles/*.tile"))) < 3 or len(faults.hits) < 4:
             assert process.poll() is None, (tmp_path / "killed.txt").read_text()
             assert time.monotonic() < deadline

@@ -102,7 +102,7 @@ def _update(
     _lines(inferences, sum(inference.over for inference in inferences))
     if strip is not None:
         strip(selected())
-    # In a run of the page, failures alone wait for the timer: the page would begin anew for each, and draw none.
+    # In a run of the page, failures alone wait for the timer: the page would begin again for each, and draw none.
     if (now if refresh.in_part() else replace(now, failed=drawn.failed)) != drawn:
         refresh.rerun_at_tick()
 
