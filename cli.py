@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from commands import batch, datasets, doctor, endpoints, evaluate, jobs, runs, serve
+from commands import batch, change, datasets, doctor, endpoints, evaluate, jobs, runs, serve
 from commands.account import account_choice, chosen_account
 from commands.common import (
     FAILED,
@@ -262,6 +262,7 @@ def image_uri(debug: Debug = False) -> None:
         write(uri_in(aws_region))
 
 
+app.command(account=False)(change.change)
 app.command()(evaluate.evaluate)
 
 # Segmentation.

@@ -14,7 +14,7 @@ notifications  Report ended jobs and idle endpoints to a webhook.
 plans          Describe changes to AWS as values, and keep their journal.
 render         Draw overlays, masks, legends and the figure for a report.
 runs           Store segmentations and evaluations with their responses, and reuse these.
-tiles          Segment images of any size in overlapping tiles: plan, read, blend, write.
+tiles          Segment images of any size in overlapping tiles: plan, read, blend, write. Compare two such maps.
 training       Describe training jobs: hyperparameters, pre-flight checks, curves, diagnosis.
 wire           Decode the algorithm's responses: RecordIO, protobuf, PNG. Bytes in, arrays out.
 

@@ -111,6 +111,45 @@ def _ground(scene: Scene) -> _Ground | None:
 
 
 @dataclass(eq=False)
+class PixelSizes:
+    """The size of a scene's pixels on the ground: the same within a block, which differs little inside.
+
+    known:         whether the scene has a place on the ellipsoid.
+    height, width: of a block, in pixels.
+    """
+
+    scene: Scene
+    known: bool = field(init=False)
+    height: int = field(default=BLOCK, init=False)
+    width: int = field(default=BLOCK, init=False)
+    _ground: _Ground | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ground = _ground(self.scene)
+        self.known = self._ground is not None
+        if self._ground is not None:
+            self.height = _block_side(self._ground, self.scene, rows=True)
+            self.width = _block_side(self._ground, self.scene, rows=False)
+
+    def weigh(
+        self, top: int, counts: NDArray[np.int64], height: int, total_width: int
+    ) -> NDArray[np.float64]:
+        """Return the m2 of each value in a row of blocks, (values,) float64; NaN without a place on the ellipsoid.
+
+        counts: (blocks, values), pixels of each value in each block; a block with none is not measured, because it
+                may be beyond the projection.
+        """
+        if self._ground is None:
+            return np.full(counts.shape[1], np.nan)
+        lefts = np.arange(0, total_width, self.width)
+        widths = np.minimum(self.width, total_width - lefts)
+        used = counts.any(axis=1)
+        size = self._ground.areas(top, lefts[used], height, widths[used]) / (height * widths[used])
+        m2: NDArray[np.float64] = size @ counts[used]
+        return m2
+
+
+@dataclass(eq=False)
 class AreaCounter:
     """Counts the classes of a scene, strip by strip.
 
@@ -124,22 +163,15 @@ class AreaCounter:
     m2: NDArray[np.float64] = field(default_factory=lambda: np.zeros(256))
     confidence: NDArray[np.float64] = field(default_factory=lambda: np.zeros(256))
     has_confidence: bool = False
-    _ground: _Ground | None = field(init=False)
-    _block: tuple[int, int] = field(init=False)
+    _sizes: PixelSizes = field(init=False)
 
     def __post_init__(self) -> None:
-        self._ground = _ground(self.scene)
-        self._block = BLOCK, BLOCK
-        if self._ground is not None:
-            self._block = (
-                _block_side(self._ground, self.scene, rows=True),
-                _block_side(self._ground, self.scene, rows=False),
-            )
+        self._sizes = PixelSizes(self.scene)
 
     @property
     def on_the_ground(self) -> bool:
         """Return whether areas are known in m2."""
-        return self._ground is not None and bool(np.isfinite(self.m2).all())
+        return self._sizes.known and bool(np.isfinite(self.m2).all())
 
     @property
     def note(self) -> str:
@@ -155,24 +187,23 @@ class AreaCounter:
             if strip.confidence is not None:  # in blocks, because counting takes 16 bytes per pixel
                 labels, percents = strip.labels[rows].ravel(), strip.confidence[rows].ravel()
                 self.confidence += np.bincount(labels, percents, 256)
-        height = self._block[0]
+        height = self._sizes.height
         for first in range(0, len(strip.labels), height):
             self._add_rows(strip.top + first, strip.labels[first : first + height])
 
     def _add_rows(self, top: int, labels: NDArray[np.uint8]) -> None:
         height, width = labels.shape
-        side = self._block[1]
-        lefts = np.arange(0, width, side)
-        widths = np.minimum(side, width - lefts)
+        side = self._sizes.width
         counts = np.stack(
-            [np.bincount(labels[:, left : left + side].ravel(), minlength=256) for left in lefts]
+            [
+                np.bincount(labels[:, left : left + side].ravel(), minlength=256)
+                for left in range(0, width, side)
+            ]
         )
         self.pixels += counts.sum(axis=0)
-        if self._ground is not None:
-            pixel_size = self._ground.areas(top, lefts, height, widths) / (height * widths)
-            # A block without any class is not measured: it may be beyond the projection.
-            pixel_size[counts[:, :IGNORE].sum(axis=1) == 0] = 0.0
-            self.m2 += pixel_size @ counts
+        if self._sizes.known:
+            counts[counts[:, :IGNORE].sum(axis=1) == 0] = 0
+            self.m2 += self._sizes.weigh(top, counts, height, width)
 
     def rows(self, classes: Classes, table: Table) -> list[dict[str, Any]]:
         """Return a row for each class that occurs, largest first, with its share of all pixels that have a class."""

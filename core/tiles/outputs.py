@@ -118,7 +118,7 @@ class MapWriter:
         for kind, values in planes.items():
             if values is not None and (kind == "mask" or self.files.confidence is not None):
                 rows = (strip.top, strip.top + len(values))
-                with _writing(self._part(kind)):
+                with writing(self._part(kind)):
                     self._writer(kind).write(values, 1, window=(rows, (0, self.scene.width)))
         self.areas.add(strip)
 
@@ -147,11 +147,11 @@ class MapWriter:
         from rasterio.shutil import copy  # noqa: PLC0415
 
         part, made = self._part(kind), self._made(kind)
-        with _writing(path):
+        with writing(path):
             writer = self._open.pop(kind)
             writer.update_tags(**tags)
             if kind == "mask":
-                writer.update_tags(CLASSES=json_text(_class_rows(classes, self.table), indent=None))
+                writer.update_tags(CLASSES=json_text(class_rows(classes, self.table), indent=None))
                 writer.update_tags(
                     1, **{f"CLASS_{number}": name for number, name in enumerate(classes.names)}
                 )
@@ -210,7 +210,8 @@ def all_classes(names: Classes | None, count: int, labels: Iterable[int]) -> Cla
     return Classes(names.names + numbered.names[len(names) :], names.colors + numbered.colors[len(names) :])
 
 
-def _class_rows(classes: Classes, table: Table) -> list[dict[str, Any]]:
+def class_rows(classes: Classes, table: Table) -> list[dict[str, Any]]:
+    """Return a row for each class, as in the tag CLASSES of a mask."""
     return [
         {"id": number, "name": name, "color": "#{:02x}{:02x}{:02x}".format(*table[number].tolist())}
         for number, name in enumerate(classes.names)
@@ -218,7 +219,7 @@ def _class_rows(classes: Classes, table: Table) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """Turn GDAL's errors while a file is written into an InputError."""
     try:
         with gdal(path.name):

@@ -148,7 +148,7 @@ class Scene:
 def gdal(name: str) -> Iterator[None]:
     """Set GDAL up for the current thread, and turn its errors into an ImageError about the file `name`."""
     import rasterio  # noqa: PLC0415 - GDAL takes a third of a second to import
-    from rasterio._err import CPLE_BaseError  # noqa: PLC0415 - what `rasterio.shutil.copy` raises
+    from rasterio._err import CPLE_BaseError  # noqa: PLC0415 - some functions raise GDAL's own errors
     from rasterio.errors import (  # noqa: PLC0415
         CRSError,
         NotGeoreferencedWarning,
