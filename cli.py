@@ -40,7 +40,9 @@ from commands.segment_tiles import (
     AreaOption,
     Bands,
     DryRun,
+    MinSize,
     Overlap,
+    Polygons,
     SceneOptions,
     Stretch,
     TileOptions,
@@ -166,6 +168,8 @@ def segment(
     bands: Bands = "",
     stretch: Stretch = "",
     area: AreaOption = "",
+    polygons: Polygons = None,
+    min_size: MinSize = None,
     dry_run: DryRun = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output files of an earlier run.")
@@ -193,7 +197,7 @@ def segment(
     """
     if overwrite and resume:
         raise typer.BadParameter("Choose one of --resume and --overwrite.", param_hint="--resume")
-    tiling = TileOptions(tile, overlap, bands, stretch, area, dry_run)
+    tiling = TileOptions(tile, overlap, bands, stretch, area, dry_run, polygons, min_size)
     if tiles:
         scene = SceneOptions(
             images, out, endpoint, format_ or "probabilities", palette, concurrency,

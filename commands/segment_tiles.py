@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,8 @@ STRIP_BYTES = 2
 """Bytes per pixel of the files of the strips, while the maps are made."""
 
 ASSUMED_CLASSES = 21
+DEFAULT_MIN_SIZE = 16
+"""Pixels of a patch that becomes a polygon."""
 
 Tiles = Annotated[
     bool,
@@ -90,6 +92,20 @@ AreaOption = Annotated[
         "the coordinates of the image.",
     ),
 ]
+Polygons = Annotated[
+    Literal["gpkg", "geojson"] | None,
+    typer.Option(
+        help="With --tiles: also write the map as polygons, STEM_polygons.gpkg or STEM_polygons.geojson.",
+    ),
+]
+MinSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PIXELS",
+        min=1,
+        help="With --polygons: patches of fewer pixels become part of their largest neighbor. Default: 16.",
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(
@@ -108,12 +124,15 @@ class TileOptions:
     stretch: str
     area: str
     dry_run: bool
+    polygons: Literal["gpkg", "geojson"] | None
+    min_size: int | None
 
     def check_unused(self) -> None:
         """Raise BadParameter for the first option that was given without --tiles."""
         given = {
             "--tile": self.tile, "--overlap": self.overlap is not None, "--bands": self.bands,
             "--stretch": self.stretch, "--area": self.area, "--dry-run": self.dry_run,
+            "--polygons": self.polygons, "--min-size": self.min_size is not None,
         }  # fmt: skip
         for name, value in given.items():
             if value:
@@ -144,6 +163,8 @@ class SceneOptions:
             raise typer.BadParameter("The size of the tiles is set with --tile.", param_hint="--size")
         if opacity is not None:
             raise typer.BadParameter("No overlay is written for tiles.", param_hint="--opacity")
+        if self.tiles.min_size is not None and self.tiles.polygons is None:
+            raise typer.BadParameter("This option needs --polygons.", param_hint="--min-size")
 
 
 def segment_tiles(options: SceneOptions) -> None:
@@ -157,6 +178,10 @@ def segment_tiles(options: SceneOptions) -> None:
     scene = open_scene(path, bands=bands, stretch=stretch)
     for note in scene.notes:
         say(note)
+    if tiles.polygons is not None:
+        from core.tiles.polygons import check_polygons
+
+        check_polygons(scene)
     area = read_area(tiles.area, scene) if tiles.area else None
     with connected() as clients, SceneReader(scene) as reader:
         info = endpoint_to_invoke(clients, options.endpoint)
@@ -174,6 +199,10 @@ def segment_tiles(options: SceneOptions) -> None:
         if (row := job.completed()) is not None:
             job.remove_leftovers()
             say(f"{job.files.summary} is complete; the endpoint was not invoked.")
+            if job.polygons is not None and job.polygons.exists():
+                say(f"{job.polygons} exists, and was kept.")
+            else:
+                job.write_polygons(row["class_names"], replace=False)
             _show(row, as_json=options.as_json)
             return
         job.run(clients, reader, area, price)
@@ -238,6 +267,37 @@ class _Job:
             todo="Choose another folder, or use --overwrite to replace all results.",
         )
 
+    @property
+    def polygons(self) -> Path | None:
+        """Return the path of the polygons; None if they were not asked for."""
+        kind = self.options.tiles.polygons
+        name = self.files.summary.with_name(f"{self.files.summary.stem}_polygons.{kind}")
+        return None if kind is None else name
+
+    def write_polygons(self, names: Sequence[str], *, replace: bool) -> dict[str, Any] | None:
+        """Write the polygons of the finished map, if they were asked for; return a row on them. Raises InputError."""
+        if self.polygons is None:
+            return None
+        from core.inference.batch import printable
+        from core.tiles.polygons import polygons_of_map
+
+        least = self.options.tiles.min_size or DEFAULT_MIN_SIZE
+        mask, confidence = self.files.mask, self.files.confidence
+        result = polygons_of_map(
+            mask, confidence, dict(enumerate(names)), self.polygons, min_size=least, overwrite=replace
+        )
+        say(
+            f"{plural(result.polygons, 'polygon')} in {self.polygons}. {plural(result.sieved, 'pixel')} in patches "
+            f"of fewer than {least:,} became part of their largest neighbor; the mask keeps them."
+        )
+        return {
+            "file": printable(str(self.polygons)),
+            "polygons": result.polygons,
+            "vertices": result.vertices,
+            "min_size_pixels": least,
+            "sieved_pixels": result.sieved,
+        }
+
     def remove_leftovers(self) -> None:
         """Remove the finished tiles that a run left which ended after its summary was written.
 
@@ -287,7 +347,7 @@ class _Job:
             )
         # Files next to the tiles of an interrupted run are those of that run.
         replace = options.overwrite or (options.resume and store.holds_tiles())
-        for path in self.files.all():
+        for path in (*self.files.all(), *([self.polygons] if self.polygons else [])):
             if not replace and path.exists():
                 raise InputError(
                     f"{path} already exists.",
@@ -366,6 +426,7 @@ class _Job:
             "classes": rows,
             "class_names": list(classes.names),
             "mean_confidence": writer.areas.mean_confidence,
+            "polygons": self.write_polygons(classes.names, replace=replace),
             "pixels_without_class": int(writer.areas.pixels[-1]),
             "areas_counted_on": "the mask's pixels; m2: on the ellipsoid",
             "sent": outcome.sent,

@@ -131,6 +131,13 @@ class PixelSizes:
             self.height = _block_side(self._ground, self.scene, rows=True)
             self.width = _block_side(self._ground, self.scene, rows=False)
 
+    def pixel(self, top: int, left: int, height: int, width: int) -> float:
+        """Return the m2 of a pixel in a block; NaN without a place on the ellipsoid."""
+        if self._ground is None:
+            return float("nan")
+        (area,) = self._ground.areas(top, np.array([left]), height, np.array([width]))
+        return float(area) / (height * width)
+
     def weigh(
         self, top: int, counts: NDArray[np.int64], height: int, total_width: int
     ) -> NDArray[np.float64]:

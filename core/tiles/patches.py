@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.imaging.pixels import row_blocks
+
 Numbers = NDArray[np.signedinteger[Any]]
 
 
@@ -28,26 +30,28 @@ class StripPatches:
     sizes: NDArray[np.int64]
 
 
-def find_patches(values: NDArray[np.uint16], inside: NDArray[np.bool_]) -> StripPatches:
+def find_patches(values: NDArray[np.uint8] | NDArray[np.uint16], inside: NDArray[np.bool_]) -> StripPatches:
     """Return the patches of a strip, of pixels that are `inside`."""
     starts = inside.copy()
     starts[:, 1:] &= ~inside[:, :-1] | (values[:, 1:] != values[:, :-1])
-    runs = np.cumsum(starts, dtype=np.int32).reshape(values.shape) - np.int32(1)
-    count = int(runs[-1, -1]) + 1
-    joined = inside[1:] & inside[:-1] & (values[1:] == values[:-1])
-    roots = _join(count, runs[:-1][joined], runs[1:][joined])
-    _, numbers = np.unique(roots, return_inverse=True)
-    labels = np.full(values.shape, -1, np.int32)
-    if count:
-        labels[inside] = numbers.astype(np.int32)[runs[inside]]
-    return StripPatches(labels, np.bincount(labels[inside]))
+    labels = np.cumsum(starts, dtype=np.int32).reshape(values.shape)
+    labels -= 1
+    count = int(labels[-1, -1]) + 1
+    # One pair for each two runs that touch: at the first pixel that they share.
+    joined = inside[1:] & inside[:-1] & (values[1:] == values[:-1]) & (starts[1:] | starts[:-1])
+    roots = _join(count, labels[:-1][joined], labels[1:][joined])
+    kept, numbers = np.unique(roots, return_inverse=True)
+    sizes = np.zeros(len(kept), np.int64)
+    numbers = np.append(numbers, 0).astype(np.int32)
+    for rows in row_blocks(*values.shape):
+        labels[rows] = np.where(inside[rows], numbers[labels[rows]], -1)
+        used, counts = np.unique(labels[rows][inside[rows]], return_counts=True)
+        sizes[used] += counts
+    return StripPatches(labels, sizes)
 
 
 def _join(count: int, first: Numbers, second: Numbers) -> NDArray[np.int64]:
     """Return for each of `count` numbers the lowest one that it is connected to by pairs of `first` and `second`."""
-    changes = np.ones(len(first), np.bool_)
-    changes[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-    first, second = first[changes], second[changes]
     roots = np.arange(count)
     while True:
         a, b = roots[first], roots[second]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyogrio.raw
 import pytest
 import rasterio
 from click.testing import Result
@@ -117,6 +118,38 @@ def test_a_scene_becomes_a_map(whole: Whole, scene: Path) -> None:
     assert hectares == pytest.approx(4 * HEIGHT * WIDTH / 10_000, rel=1e-3)
     assert "600 x 500 pixels in 9 tiles of 256 x 256" in done.stderr
     assert "price of the endpoint: $" in done.stderr.lower()
+
+
+def test_polygons_of_a_finished_map_cost_nothing(
+    run: Run, whole: Whole, tmp_path: Path, invocations: Callable[[], int]
+) -> None:
+    """--resume with --polygons adds them to a map that is complete, without invoking the endpoint."""
+    shutil.copytree(whole.folder, tmp_path, dirs_exist_ok=True)
+    done = run("--out", tmp_path, "--resume", "--polygons", "gpkg", "--min-size", "40")
+    assert done.exit_code == 0, done.stderr
+    assert invocations() == 0
+    assert "fewer than 40 became part of their largest neighbor; the mask keeps them." in done.stderr
+    meta, _, _, columns = pyogrio.raw.read(tmp_path / "scene_polygons.gpkg")
+    values = dict(zip(meta["fields"], columns, strict=True))
+    assert values["area_ha"].sum() == pytest.approx(4 * HEIGHT * WIDTH / 10_000, rel=1e-3)
+    assert values["pixels"].min() >= 40
+    assert 0 < values["confidence"].min() <= values["confidence"].max() <= 1
+    assert "was kept" in run("--out", tmp_path, "--resume", "--polygons", "gpkg").stderr
+
+
+def test_polygons_are_written_with_the_map(run: Run, tmp_path: Path) -> None:
+    """--polygons writes them before the summary, which names them; they are never replaced unasked."""
+    image = write_scene(tmp_path / "small.tif", blobs(200, 200))
+    done = run("--out", tmp_path / "out", "--polygons", "geojson", "--json", image=image)
+    assert done.exit_code == 0, done.stderr
+    document = json.loads(done.stdout)
+    path = tmp_path / "out" / "small_polygons.geojson"
+    assert (document["polygons"]["file"], document["polygons"]["min_size_pixels"]) == (str(path), 16)
+    assert len(parse_json(path.read_bytes())["features"]) == document["polygons"]["polygons"] > 0
+    for other in ("small_mask.tif", "small_confidence.tif", "small_areas.csv", "small.json"):
+        (tmp_path / "out" / other).unlink()
+    again = run("--out", tmp_path / "out", "--polygons", "geojson", image=image)
+    assert (again.exit_code, f"{path} already exists" in again.stderr) == (1, True)
 
 
 def test_a_dry_run_sends_nothing(run: Run, tmp_path: Path, invocations: Callable[[], int]) -> None:
@@ -319,6 +352,8 @@ def test_a_plain_image_gets_png_and_pixels(run: Run, tmp_path: Path) -> None:
     [
         (("a.tif", "--out", "x", "--tile", "512"), "This option needs --tiles."),
         (("a.tif", "--out", "x", "--dry-run"), "This option needs --tiles."),
+        (("a.tif", "--out", "x", "--polygons", "gpkg"), "This option needs --tiles."),
+        (("a.tif", "--out", "x", "--tiles", "--min-size", "9"), "This option needs --polygons."),
         (("a.tif", "b.tif", "--out", "x", "--tiles"), "Name one local image and a local folder."),
         (("s3://a/b/", "--out", "x", "--tiles"), "Name one local image and a local folder."),
         (
