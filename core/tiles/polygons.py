@@ -15,21 +15,18 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ImageError, InputError
+from core.errors import InputError
 from core.imaging.classes import IGNORE
 from core.imaging.pixels import row_blocks
 from core.inference.export import move_new
 from core.tiles.areas import HECTARE, PixelSizes
 from core.tiles.patches import find_patches
 from core.tiles.scene import Scene, gdal, open_scene
-
-if TYPE_CHECKING:
-    pass
 
 PolygonFormat = Literal["gpkg", "geojson"]
 DRIVERS: Mapping[PolygonFormat, str] = {"gpkg": "GPKG", "geojson": "GeoJSON"}
@@ -290,7 +287,7 @@ def _write(
         )  # fmt: skip
         move_new(part, path, overwrite=overwrite)
     except (DataSourceError, OSError, RuntimeError) as error:
-        raise ImageError(
+        raise InputError(
             f"{path} cannot be written.",
             why=f"{error}",
             todo="Choose a folder with write permission and enough space.",
