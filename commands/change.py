@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -64,6 +64,10 @@ def change(
             "connected by their sides.",
         ),
     ] = 1,
+    polygons: Annotated[
+        Literal["gpkg", "geojson"] | None,
+        typer.Option(help="Also write what changed as polygons, STEM_change.gpkg or STEM_change.geojson."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output files of an earlier run.")
     ] = False,
@@ -85,6 +89,7 @@ def change(
             raise typer.BadParameter("This option needs --min-confidence.", param_hint=option)
     with reporting(debug):
         from core.tiles.change import ChangeFiles, ChangeRequest, compare, open_labels, stem
+        from core.tiles.polygons import check_polygons
 
         limit_memory()
         maps = open_labels(before), open_labels(after)
@@ -94,18 +99,28 @@ def change(
                 _confidence(before, maps[0], before_confidence, "--before-confidence"),
                 _confidence(after, maps[1], after_confidence, "--after-confidence"),
             )
+        files = ChangeFiles.of(out, stem(after))
+        outlines = None if polygons is None else files.map.with_suffix(f".{polygons}")
+        if outlines is not None:
+            check_polygons(maps[0].scene)
+            if outlines.exists() and not overwrite:
+                raise InputError(
+                    f"{outlines} already exists.",
+                    why="Files are only overwritten if you ask for it.",
+                    todo="Choose another folder, or use --overwrite to replace.",
+                )
         request = ChangeRequest(*maps, confidences, min_confidence or 0.0, min_size)
         notes = list(_notes(request))
         for note in notes:
             say(note)
         make_folder(out)
-        files = ChangeFiles.of(out, stem(after))
         with progress() as bar:
             line = bar.add_task("Comparing", total=2 * maps[0].scene.height)
             result = compare(
                 request, files, overwrite=overwrite, advance=lambda rows: bar.advance(line, rows)
             )
         row = _summary(request, result, files, notes)
+        row["polygons"] = _polygons(result, files, outlines, overwrite=overwrite)
         _save(row, files, overwrite=overwrite)
         if as_json:
             print_json(**row)
@@ -127,6 +142,20 @@ def _confidence(path: Path, labels: LabelMap, given: Path | None, option: str) -
             )
         say(f"The confidence of {path} is {given}.")
     return open_confidence(given, labels)
+
+
+def _polygons(
+    result: Change, files: ChangeFiles, path: Path | None, *, overwrite: bool
+) -> dict[str, Any] | None:
+    """Write the polygons, if they were asked for; return a row on them. Raises InputError."""
+    from core.inference.batch import printable
+    from core.tiles.change import write_change_polygons
+
+    if path is None:
+        return None
+    made = write_change_polygons(result, files, path, overwrite=overwrite)
+    say(f"{plural(made.polygons, 'polygon')} in {path}.")
+    return {"file": printable(str(path)), "polygons": made.polygons, "vertices": made.vertices}
 
 
 def _notes(request: ChangeRequest) -> Iterator[str]:

@@ -27,6 +27,7 @@ from core.tiles.area import PIXELS
 from core.tiles.areas import HECTARE, PixelSizes
 from core.tiles.outputs import COG, class_rows, writing
 from core.tiles.patches import SmallPatches, find_patches
+from core.tiles.polygons import PolygonResult, write_polygons
 from core.tiles.scene import Scene, gdal, open_scene
 
 if TYPE_CHECKING:
@@ -416,6 +417,27 @@ def compare(
         return comparison.run(overwrite=overwrite, advance=advance)
     finally:
         comparison.close()
+
+
+def write_change_polygons(
+    change: Change, files: ChangeFiles, path: Path, *, overwrite: bool
+) -> PolygonResult:
+    """Write what changed as polygons, each with the classes before and after. Raises InputError, ImageError."""
+    scene = open_scene(files.map)
+    codes = Codes(len(change.classes))
+    with gdal(files.map.name), _opened(files.map, scene) as dataset:
+        values: NDArray[np.uint16] = dataset.read(1)
+    values[(values == UNCHANGED) | (values >= codes.small)] = codes.none
+    names = {
+        1
+        + codes.count * int(before)
+        + int(after): f"{change.classes.name(before)} to {change.classes.name(after)}"
+        for before, after in np.argwhere(change.pixels)
+        if before != after
+    }
+    return write_polygons(
+        scene, values, None, names, path, nodata=codes.none, min_size=1, overwrite=overwrite
+    )
 
 
 @dataclass(eq=False)

@@ -38,6 +38,7 @@ MAX_CORNERS = 3_500_000
 TOLERANCE = 1.5
 """How many pixels a simplified border may be away from the traced one."""
 
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
 LAYER = "polygons"
 GEOPACKAGE_VERSION = "1.3"
 """Programs with GDAL 3.6 warn about newer ones."""
@@ -97,7 +98,7 @@ def check_polygons(scene: Scene) -> None:
 
 def write_polygons(
     scene: Scene,
-    labels: NDArray[np.uint8],
+    labels: Labels,
     confidence: NDArray[np.uint8] | None,
     names: Mapping[int, str],
     path: Path,
@@ -105,6 +106,7 @@ def write_polygons(
     nodata: int,
     min_size: int,
     overwrite: bool,
+    max_corners: int = MAX_CORNERS,
 ) -> PolygonResult:
     """Write the polygons of a label map in the grid of a scene. Raises InputError, ImageError.
 
@@ -118,7 +120,7 @@ def write_polygons(
     moved = int((sieved != labels).sum())
     inside = sieved != nodata
     patches = find_patches(sieved, inside)
-    shapes, numbers = _traced(patches.labels, scene)
+    shapes, numbers = _traced(patches.labels, scene, max_corners)
     values = np.zeros(len(patches.sizes), sieved.dtype)
     for rows in row_blocks(*sieved.shape):
         values[patches.labels[rows][inside[rows]]] = sieved[rows][inside[rows]]
@@ -136,13 +138,13 @@ def write_polygons(
     return PolygonResult(path, len(numbers), int(shapely.get_num_coordinates(simplified).sum()), moved)
 
 
-def _sieved(labels: NDArray[np.uint8], nodata: int, min_size: int) -> NDArray[np.uint8]:
+def _sieved(labels: Labels, nodata: int, min_size: int) -> Labels:
     if min_size <= 1:
         return labels
     from rasterio.features import sieve  # noqa: PLC0415 - GDAL takes a third of a second to import
 
     with gdal("The label map"):
-        result: NDArray[np.uint8] = sieve(labels, min_size, mask=labels != nodata, connectivity=4)
+        result: Labels = sieve(labels, min_size, mask=labels != nodata, connectivity=4)
     result[labels == nodata] = nodata
     return result
 
@@ -163,7 +165,9 @@ def _nodes(patches: NDArray[np.int32]) -> NDArray[np.bool_]:
     return nodes
 
 
-def _traced(patches: NDArray[np.int32], scene: Scene) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _traced(
+    patches: NDArray[np.int32], scene: Scene, max_corners: int
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the outline of each patch in pixels, with all corners where borders meet, and its number."""
     import shapely  # noqa: PLC0415 - only polygons need it
     from rasterio.features import shapes  # noqa: PLC0415
@@ -179,10 +183,10 @@ def _traced(patches: NDArray[np.int32], scene: Scene) -> tuple[NDArray[Any], NDA
                 owners.append(len(numbers))
                 corners += len(ring)
             numbers.append(int(number))
-            if corners > MAX_CORNERS:
+            if corners > max_corners:
                 raise InputError(
                     f"The map of {scene.name} has too many borders for polygons.",
-                    why=f"They have more than {MAX_CORNERS:,} corners, and are simplified together in memory.",
+                    why=f"They have more than {max_corners:,} corners, and are simplified together in memory.",
                     todo="Leave out --polygons, or use a larger --min-size.",
                 )
     if not rings:

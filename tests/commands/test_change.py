@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyogrio.raw
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -98,3 +99,20 @@ def test_another_grid_is_said(run: Run, tmp_path: Path) -> None:
     assert "was put on the grid of old_mask.tif" in result.stderr
     assert "other_mask.tif has no class names: those of the other map are used." in result.stderr
     assert "2,100 without a class in both maps" in result.stdout
+
+
+@pytest.mark.parametrize("kind", ["gpkg", "geojson"])
+def test_polygons_of_what_changed(run: Run, tmp_path: Path, kind: str) -> None:
+    """--polygons writes each changed patch with both classes and its area, and nothing that did not change."""
+    result = run("--polygons", kind, "--json")
+    assert result.exit_code == 0, result.output
+    path = tmp_path / "out" / f"new_change.{kind}"
+    document = json.loads(result.stdout)
+    assert document["polygons"] == {"file": str(path), "polygons": 1, "vertices": 5}
+    meta, _, _, columns = pyogrio.raw.read(path)
+    values = dict(zip(meta["fields"], columns, strict=True))
+    assert (values["class"].tolist(), values["pixels"].tolist()) == (["land to sea"], [100])
+    assert values["area_ha"] == pytest.approx(document["matrix_hectares"][0][1])
+    for name in ("new_change.tif", "new_change.json", "new_transitions.csv"):
+        (tmp_path / "out" / name).unlink()
+    assert f"{path} already exists" in run("--polygons", kind).stderr

@@ -118,6 +118,11 @@ def test_what_cannot_become_polygons_is_an_error(scene: Path, tmp_path: Path) ->
         traced(tmp_path / "a.gpkg", plain)
     with pytest.raises(CoreError, match=r"60,000 x 1,000 pixels, too many for polygons"):
         check_polygons(replace(open_scene(scene), width=60_000, height=1_000))
+    with pytest.raises(CoreError, match=r"too many borders for polygons\..*more than 1,000 corners"):
+        write_polygons(
+            open_scene(scene), LABELS, None, NAMES, tmp_path / "a.gpkg", nodata=255, min_size=1, overwrite=False,
+            max_corners=1_000,
+        )  # fmt: skip
     with pytest.raises(CoreError, match="cannot be written"):
         traced(tmp_path / "missing" / "a.gpkg", scene, min_size=12)
     traced(tmp_path / "a.gpkg", scene, min_size=12)
