@@ -215,7 +215,8 @@ def _with_nodes(
     lengths = np.maximum(np.abs(step).max(axis=1), 1)
     start = np.repeat(np.arange(len(xy)), lengths)
     along = (np.arange(len(start)) - np.repeat(np.cumsum(lengths) - lengths, lengths)).astype(np.int32)
-    full = xy[start] + np.sign(step)[start] * along[:, None]
+    direction = (step > 0).astype(np.int32) - (step < 0)
+    full = xy[start] + direction[start] * along[:, None]
     keep = (along == 0) | nodes[full[:, 1], full[:, 0]]
     return full[keep], ring[start[keep]]
 
