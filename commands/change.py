@@ -12,7 +12,6 @@ import typer
 
 from commands.common import AsJson, Debug, print_json, progress, reporting, say, write
 from commands.inference_options import make_folder
-from commands.memory import limit_memory
 from core.errors import InputError
 from core.text import percent, plural
 
@@ -91,7 +90,6 @@ def change(
         from core.tiles.change import ChangeFiles, ChangeRequest, compare, open_labels, stem
         from core.tiles.polygons import check_polygons
 
-        limit_memory()
         maps = open_labels(before), open_labels(after)
         confidences = None
         if min_confidence is not None:
@@ -186,6 +184,7 @@ def _summary(request: ChangeRequest, result: Change, files: ChangeFiles, notes: 
     confidences = request.confidences or (None, None)
     if not result.on_the_ground:
         notes.append("Areas are in pixels: the maps have no place on the earth.")
+        say(notes[-1])
     return {
         "before": printable(str(request.before.scene.path)),
         "after": printable(str(request.after.scene.path)),

@@ -101,6 +101,16 @@ def test_another_grid_is_said(run: Run, tmp_path: Path) -> None:
     assert "2,100 without a class in both maps" in result.stdout
 
 
+def test_maps_without_a_place_have_no_hectares(tmp_path: Path) -> None:
+    """Two maps without a reference system are compared in pixels, which is said."""
+    path = write_scene(tmp_path / "a_mask.tif", np.zeros((1, 30, 30), np.uint8), nodata=255, crs=None)
+    words = ["change", path, path, "--out", tmp_path / "out"]
+    result = CliRunner().invoke(cli.app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    assert "Areas are in pixels: the maps have no place on the earth." in result.stderr
+    assert "changed: 0.0% of 900 pixels\n" in result.stdout
+
+
 @pytest.mark.parametrize("kind", ["gpkg", "geojson"])
 def test_polygons_of_what_changed(run: Run, tmp_path: Path, kind: str) -> None:
     """--polygons writes each changed patch with both classes and its area, and nothing that did not change."""
