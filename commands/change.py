@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -86,6 +87,8 @@ def change(
     ):
         if given is not None and min_confidence is None:
             raise typer.BadParameter("This option needs --min-confidence.", param_hint=option)
+    if min_confidence is not None and not math.isfinite(min_confidence):
+        raise typer.BadParameter("It must be a number from 0 to 100.", param_hint="--min-confidence")
     with reporting(debug):
         from core.tiles.change import ChangeFiles, ChangeRequest, compare, open_labels, stem
         from core.tiles.polygons import check_polygons
@@ -158,9 +161,15 @@ def _polygons(
 
 def _notes(request: ChangeRequest) -> Iterator[str]:
     """Yield what limits the comparison."""
-    from core.tiles.change import ERRORS_LOOK_LIKE_CHANGE
+    from core.tiles.change import COARSE, ERRORS_LOOK_LIKE_CHANGE, pixel_ratio
 
     before, after = request.before, request.after
+    ratio = 1.0 if request.same_grid else pixel_ratio(before.scene, after.scene)
+    if ratio >= COARSE:
+        yield (
+            f"A pixel of {before.scene.name} is {ratio:.1f} pixels of {after.scene.name} wide: the one in its middle "
+            "decides. Resample the finer map first, for example with gdalwarp -r mode -tr."
+        )
     if not request.same_grid:
         yield (
             f"{after.scene.name} was put on the grid of {before.scene.name} (nearest pixel): borders of classes may "

@@ -245,7 +245,7 @@ class _Job:
         }  # fmt: skip
         files = MapFiles.of(folder, stem, scene, confidence=options.want == "probabilities")
         request = sent | {"palette": options.palette, "area_sha256": area.digest if area else ""}
-        image = {"name": printable(scene.name), "bytes": scene.file_size, "modified_ns": scene.modified_ns}
+        image = {"name": printable(scene.name), "bytes": scene.file_size, "fingerprint": scene.fingerprint}
         store = TileStore(folder / f".{stem}.tiles", sent, image)
         return cls(options, info, scene, plan, files, store, request)
 
@@ -355,14 +355,15 @@ class _Job:
                     todo="Choose another folder, or use --overwrite to replace.",
                 )
         store.begin()
-        if options.overwrite:
-            self._remove_earlier_summary()
         if parts := store.remove_partial_files():
             say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {store.folder}.")
         return replace
 
     def _remove_earlier_summary(self) -> None:
-        """Remove what marks the earlier results as complete, and those that are not written again."""
+        """Remove what marks the earlier results as complete, and those that are not written again.
+
+        From the first new tile on, those are what --resume completes.
+        """
         from core.inference.batch import read_json
 
         files = (read_json(self.files.summary) or {}).get("files")
@@ -392,7 +393,13 @@ class _Job:
         task = TileTask(self.plan, reader, self.store, name, classes, invoker(clients, name), gate, area)
         with progress() as bar:
             line = bar.add_task(f"Invoking {name}", total=self.plan.requests)
-            run_tiles(task, concurrency, outcome, writer.write, lambda: bar.advance(line))
+
+            def on_tile() -> None:
+                bar.advance(line)
+                if self.options.overwrite and outcome.sent == 1:
+                    self._remove_earlier_summary()
+
+            run_tiles(task, concurrency, outcome, writer.write, on_tile)
         if gate.throttled:
             say(
                 f"The endpoint throttled {plural(gate.throttled, 'call')}, which were repeated; the tiles in "
@@ -452,8 +459,8 @@ class _Job:
 
         return table(self.options.palette, self.info.classes or Classes.numbered(ASSUMED_CLASSES))
 
-    def _file(self) -> dict[str, int]:
-        return {"bytes": self.scene.file_size, "modified_ns": self.scene.modified_ns}
+    def _file(self) -> dict[str, int | str]:
+        return {"bytes": self.scene.file_size, "fingerprint": self.scene.fingerprint}
 
     def _check_space(self) -> None:
         """Raise InputError if the disk has too little space for the finished tiles and the maps."""
@@ -564,10 +571,14 @@ def _report(job: _Job, outcome: TileOutcome, row: dict[str, Any] | None, seconds
 
         say(f"Stopped after {MAX_FAILURES} consecutive failures. {outcome.fault}")
     if row is None or outcome.failed:
-        again = "--resume instead of --overwrite" if options.overwrite else "--resume"
+        stopped = "Stopped. " if outcome.stopped else ""
         if job.store.holds_tiles():
-            say(f"{'Stopped. ' if outcome.stopped else ''}Finished tiles are in {job.store.folder}.")
-        say(f"To send the others, run the same command with {again}.")
+            again = "with --resume instead of --overwrite" if options.overwrite else "with --resume"
+            say(f"{stopped}Finished tiles are in {job.store.folder}.")
+        else:
+            again = "again"
+            say(f"{stopped}No tile was finished.")
+        say(f"To send the others, run the same command {again}.")
     if outcome.stopped:
         raise typer.Exit(STOPPED)
     if row is None or outcome.failed:

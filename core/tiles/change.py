@@ -9,6 +9,8 @@ a changed patch only if it is large enough. Pixels that are left out are counted
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +34,12 @@ from core.tiles.scene import Scene, gdal, open_scene
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader, DatasetWriter
+
+COARSE, MAX_RATIO = 2, 20
+"""Pixels of the second map side by side in one of the first: from here on it is said, and not supported.
+
+GDAL reads all of them for each pixel: a block of 512 x 128 pixels takes 26 MB at 20.
+"""
 
 STRIP_PIXELS = 2_000_000
 MAX_ROWS = 256
@@ -281,7 +289,7 @@ class Change:
     @property
     def changed_m2(self) -> float | None:
         """Return the area that changed."""
-        return float(self.m2.sum() - np.trace(self.m2)) if self.on_the_ground else None
+        return float(self.m2[~np.eye(len(self.m2), dtype=bool)].sum()) if self.on_the_ground else None
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each transition that occurs: changes first, the largest first."""
@@ -351,9 +359,42 @@ def check_place(before: Scene, after: Scene) -> None:
             why=f"The maps have {_grid(before)}, and {_grid(after)}; without coordinates, their grids must be equal.",
             todo="Assign the system, for example with: gdal_edit.py -a_srs EPSG:32632",
         )
+    _check_resolution(before, after)
     first, second = _bounds(before, before), _bounds(after, before)
+    if not np.isfinite((first, second)).all() or first[0] > first[2] or second[0] > second[2]:
+        return  # a box across the antimeridian, or beyond its projection: the comparison itself shows it
     if first[2] <= second[0] or second[2] <= first[0] or first[3] <= second[1] or second[3] <= first[1]:
         raise _no_overlap(before, after, first, second)
+
+
+def pixel_ratio(before: Scene, after: Scene) -> float:
+    """Return how many pixels of the second map one pixel of the first is wide or high, in its middle. 0: unknown."""
+    from rasterio import Affine  # noqa: PLC0415 - GDAL takes a third of a second to import
+    from rasterio.crs import CRS  # noqa: PLC0415
+    from rasterio.warp import transform  # noqa: PLC0415
+
+    here, there = Affine(*(before.transform or PIXELS)), Affine(*(after.transform or PIXELS))
+    middle = before.width / 2, before.height / 2
+    points = [here @ (middle[0] + x, middle[1] + y) for x, y in ((0, 0), (1, 0), (0, 1))]
+    x, y = zip(*points, strict=True)
+    if before.crs != after.crs:
+        with _onto(after, before):
+            x, y = transform(CRS.from_wkt(before.crs), CRS.from_wkt(after.crs), x, y)
+    first, right, below = (np.array(~there @ place) for place in zip(x, y, strict=True))
+    ratio = max(np.hypot(*(right - first)), np.hypot(*(below - first)))
+    return float(ratio) if np.isfinite(ratio) else 0.0
+
+
+def _check_resolution(before: Scene, after: Scene) -> None:
+    """Raise InputError where one pixel of the first map would stand for too many of the second."""
+    ratio = pixel_ratio(before, after)
+    if ratio > MAX_RATIO:
+        raise InputError(
+            f"A pixel of {before.name} is {ratio:,.0f} pixels of {after.name} wide.",
+            why=f"The second map is put on the grid of the first by the nearest pixel; at most {MAX_RATIO} of its "
+            "pixels may lie side by side in one.",
+            todo="Resample the finer map first, for example with gdalwarp -r mode -tr, or name it first.",
+        )
 
 
 def _bounds(scene: Scene, target: Scene) -> tuple[float, ...]:
@@ -449,6 +490,7 @@ class _Comparison:
     classes: Classes
     codes: Codes
     small: SmallPatches
+    _folder: Path
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
@@ -457,7 +499,10 @@ class _Comparison:
         classes = common_classes(request.before, request.after)
         if classes is None:
             classes = Classes.numbered(_highest(request) + 1)
-        return cls(request, files, classes, Codes(len(classes)), SmallPatches(request.min_size))
+        # Its own folder, on the file system of the results: another comparison may write there at the same time.
+        with writing(files.map):
+            folder = Path(tempfile.mkdtemp(prefix=".change-", dir=files.map.parent))
+        return cls(request, files, classes, Codes(len(classes)), SmallPatches(request.min_size), folder)
 
     @property
     def scene(self) -> Scene:
@@ -465,17 +510,19 @@ class _Comparison:
 
     @property
     def part(self) -> Path:
-        return self.files.map.with_name(f".{self.files.map.stem}.strips.tif")
+        return self._folder / "strips.tif"
 
     @property
     def made(self) -> Path:
-        return self.files.map.with_name(f".{self.files.map.stem}.made.tif")
+        return self._folder / "made.tif"
 
     def close(self) -> None:
-        """Close the maps, and remove unfinished files."""
-        self._stack.close()
-        for path in (self.part, self.made):
-            path.unlink(missing_ok=True)
+        """Close the maps, and remove unfinished files. Raises InputError, such as for a full disk."""
+        try:
+            with writing(self.files.map):
+                self._stack.close()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def run(self, *, overwrite: bool, advance: Callable[[int], None]) -> Change:
         """Compare all strips, then count them and write the files."""
@@ -517,6 +564,12 @@ class _Comparison:
                 sure = np.ones(before.shape, np.bool_)
                 for each in confidences:
                     percents = _read(each, top, height)
+                    if (highest := int(percents[percents != IGNORE].max(initial=0))) > 100:
+                        raise InputError(
+                            f"{each.of.scene.name} has the value {highest}.",
+                            why="A confidence is 0 to 100 percent, and 255 means no data.",
+                            todo="Check that it is a confidence map, and not for example a mask.",
+                        )
                     sure &= (percents >= request.min_confidence) & (percents != IGNORE)
                 yield top, self._encode(before, after, sure)
 
@@ -596,6 +649,8 @@ class _Comparison:
         with writing(self.files.map):
             writer.close()
             copy(self.part, self.made, **COG | {"overview_resampling": "MODE"})
+        if overwrite:
+            self.files.summary.unlink(missing_ok=True)  # it marks the earlier results as complete
         move_new(self.made, self.files.map, overwrite=overwrite)
 
 
@@ -647,7 +702,7 @@ def _on_grid(labels: LabelMap, target: Scene) -> Iterator[_OnGrid]:
 
 def _read(of: _OnGrid, top: int, height: int) -> NDArray[np.uint8]:
     """Return rows of a map, with 255 where it has no data."""
-    with _onto(of.of.scene, of.target) if of.resampled else gdal(of.of.scene.name):
+    with gdal(of.of.scene.name):
         values: NDArray[np.uint8] = of.dataset.read(1, window=_window(top, height, of.target.width))
     if not of.resampled and of.of.nodata != IGNORE:
         values[values == of.of.nodata] = IGNORE

@@ -15,7 +15,7 @@ in parts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -103,14 +103,14 @@ class MapWriter:
 
     def close(self) -> None:
         """Close and remove the files of the strips."""
-        try:
-            for writer in self._open.values():
-                writer.close()
-        finally:
-            self._open.clear()
+        with ExitStack() as stack:
             for kind in RESAMPLING:
                 for path in (self._part(kind), self._made(kind)):
-                    path.unlink(missing_ok=True)
+                    stack.callback(path.unlink, missing_ok=True)
+            for kind, each in self._open.items():
+                stack.enter_context(writing(self._part(kind)))
+                stack.callback(each.close)
+            self._open.clear()
 
     def write(self, strip: Strip) -> None:
         """Append a strip. Raises ImageError, such as for a full disk."""

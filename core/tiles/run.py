@@ -36,6 +36,10 @@ AHEAD = 2
 """Tiles per thread that are in progress or wait to be joined: only what is kept of them is in memory."""
 
 
+class ClassCountError(InputError):
+    """A response has another number of classes than those of other tiles."""
+
+
 class TileAnswer(NamedTuple):
     """What became of a tile that was read.
 
@@ -166,7 +170,8 @@ def run_tiles(
                     on_tile()
                     # As long as no tile has a result, any failure may be that of all: each is paid for.
                     alike = answer.error is not None and not (outcome.sent or outcome.kept)
-                    failures = failures + 1 if alike or concerns_all(answer.error) else 0
+                    alike = alike or isinstance(answer.error, ClassCountError) or concerns_all(answer.error)
+                    failures = failures + 1 if alike else 0
                     if failures >= MAX_FAILURES and isinstance(answer.error, CoreError):
                         outcome.fault = answer.error
                         break
@@ -212,12 +217,13 @@ def _record(task: TileTask, tile: Tile, answer: TileAnswer, outcome: TileOutcome
     """
     result = answer.result
     if result is not None and outcome.classes and result.classes not in (0, outcome.classes):
-        error = InputError(
+        error = ClassCountError(
             f"The response has {plural(result.classes, 'class', 'classes')}, "
             f"those of other tiles have {outcome.classes}.",
             todo="Check that the endpoint has one model, and was not updated meanwhile.",
         )
-        task.store.discard(answer.key)
+        if not answer.kept:  # it was paid for by an earlier run, which may have been the right one
+            task.store.discard(answer.key)
         answer = TileAnswer(None, answer.valid, error)
     if answer.result is None:
         outcome.failed.append((tile, answer.error or RuntimeError("no result")))

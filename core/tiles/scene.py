@@ -11,6 +11,7 @@ all of it: each tile is billed.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -69,6 +70,9 @@ SAMPLE_WINDOWS, SAMPLE_WINDOW = 8, 256
 
 FLAT = 1e-12
 
+PARTS, PART_BYTES = 16, 65_536
+"""Parts of a file that its fingerprint is made of, and the bytes of each."""
+
 Transform = tuple[float, float, float, float, float, float]
 """x = a * column + b * row + c, y = d * column + e * row + f: (a, b, c, d, e, f)."""
 
@@ -107,6 +111,7 @@ class Scene:
     crs:           the coordinate reference system as WKT; empty where there is none.
     transform:     from pixels to its coordinates; None where the file is not georeferenced.
     file_size, modified_ns: of the file, to notice that it was replaced.
+    fingerprint:   SHA-256 of parts of the file, to distinguish images of the same size and name.
     notes:         sentences about what was chosen or left out.
     """
 
@@ -126,6 +131,7 @@ class Scene:
     transform: Transform | None
     file_size: int
     modified_ns: int
+    fingerprint: str
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -204,6 +210,7 @@ def open_scene(path: Path, *, bands: Sequence[int] = (), stretch: tuple[float, f
     driver = _driver(path.name, start)
     _check_sidecars(path)
     with gdal(path.name), _opened(path, driver) as dataset:
+        _check_references(dataset, path.name)
         _check_size(dataset, path.name)
         _check_upright(dataset, path.name)
         used, notes = _used_bands(dataset, path.name, bands)
@@ -228,6 +235,7 @@ def open_scene(path: Path, *, bands: Sequence[int] = (), stretch: tuple[float, f
             transform,
             status.st_size,
             status.st_mtime_ns,
+            fingerprint(path, status.st_size),
             (*notes, *place_notes, *range_notes),
         )
 
@@ -243,6 +251,16 @@ def _driver(name: str, start: bytes) -> str:
     )
 
 
+def fingerprint(path: Path, size: int) -> str:
+    """Return a hash of the size and of some parts of a file, which are spread over it. Raises OSError."""
+    digest = hashlib.sha256(f"{size}".encode())
+    with path.open("rb") as file:
+        for place in np.linspace(0, max(0, size - PART_BYTES), PARTS).astype(int):
+            file.seek(int(place))
+            digest.update(file.read(PART_BYTES))
+    return digest.hexdigest()
+
+
 def _start(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(16)
@@ -253,19 +271,25 @@ def _check_sidecars(path: Path) -> None:
 
     It opens overviews and masks in files of their own with any of its drivers.
     """
-    for suffix in (".ovr", ".msk", ".msk.ovr", ".ovr.ovr"):
-        sidecar = path.with_name(path.name + suffix)
-        if sidecar.is_file() and not _start(sidecar).startswith(TIFF):
+    names = {f"{path.name}{suffix}".casefold() for suffix in (".ovr", ".msk", ".msk.ovr", ".ovr.ovr")}
+    for sidecar in path.parent.iterdir():  # GDAL finds them in any case
+        if sidecar.name.casefold() in names and not _start(sidecar).startswith(TIFF):
             raise ImageError(
                 f"{sidecar.name}, next to {path.name}, is not a TIFF.",
                 todo="Remove it, or make it again with: gdaladdo -ro",
             )
-    for sidecar in (path.with_name(f"{path.name}.aux.xml"), path.with_suffix(".aux.xml")):
-        if sidecar.is_file() and b"OVERVIEW_FILE" in sidecar.read_bytes():
-            raise ImageError(
-                f"{sidecar.name}, next to {path.name}, refers to another file.",
-                todo="Remove its OVERVIEW_FILE.",
-            )
+
+
+def _check_references(dataset: DatasetReader, name: str) -> None:
+    """Raise ImageError where the file, or its .aux.xml, says that its overviews are in another file."""
+    places = [dataset.tags(ns="OVERVIEWS"), *(dataset.tags(band, ns="OVERVIEWS") for band in dataset.indexes)]
+    files = [tags["OVERVIEW_FILE"] for tags in places if "OVERVIEW_FILE" in tags]
+    if files:
+        raise ImageError(
+            f"{name} refers to the file {files[0]!r} for its overviews.",
+            why="GDAL would open it, wherever it is.",
+            todo="Remove the item OVERVIEW_FILE of its metadata, or of its .aux.xml.",
+        )
 
 
 def _opened(path: Path, driver: str) -> DatasetReader:
@@ -527,7 +551,10 @@ class SceneReader:
         scene = self.scene
         with gdal(scene.name):
             status = scene.path.stat()
-        if (status.st_size, status.st_mtime_ns) != (scene.file_size, scene.modified_ns):
+            if (status.st_size, status.st_mtime_ns) == (scene.file_size, scene.modified_ns):
+                return
+            now = fingerprint(scene.path, status.st_size)
+        if now != scene.fingerprint:  # else only its time is another
             raise ImageError(
                 f"{scene.name} was replaced while it was segmented.",
                 why="The results would be of two images, and were not written. The finished tiles are kept.",

@@ -33,7 +33,7 @@ class TileStore:
 
     folder:  created by `turn`.
     request: what the results depend on in addition to the image: endpoint, model, output.
-    image:   name, size and time of the image's file: the tiles of another one are never removed or replaced.
+    image:   name, size and fingerprint of the image's file: results of another image are never replaced.
     damaged: files that could not be read: their tiles are sent again.
     """
 

@@ -48,6 +48,13 @@ def run(folder: Path, tmp_path: Path) -> Run:
     return invoke
 
 
+def test_a_minimum_that_is_no_number_is_wrong_usage(run: Run) -> None:
+    """NaN is refused before anything is compared."""
+    result = run("--min-confidence", "nan")
+    assert result.exit_code == 2
+    assert "--min-confidence" in result.output
+
+
 def test_change_without_filters(run: Run, tmp_path: Path) -> None:
     """It prints the changed share and area, and the transitions; and warns that errors look like change."""
     result = run()

@@ -283,3 +283,45 @@ def test_a_change_that_was_not_is_an_empty_list(maps: tuple[Path, Path], tmp_pat
     change = run(maps[0], maps[0], tmp_path, min_size=5)
     assert (change.changed, change.small, change.changed_m2) == (0, 0, pytest.approx(0))
     assert change.classes == Classes(NAMES, ((16, 32, 48),) * 3)
+
+
+def test_the_same_map_twice_has_no_changed_area(tmp_path: Path) -> None:
+    """With any number of classes, no change is no area: sums in different orders are not subtracted."""
+    names = tuple("abcdefg")
+    labels = np.random.default_rng(0).integers(0, 7, (300, 200)).astype(np.uint8)
+    path = write_map(tmp_path / "a_mask.tif", labels, names)
+    change = run(path, path, tmp_path / "out")
+    assert (change.changed, change.changed_m2) == (0, 0.0)
+
+
+def test_a_confidence_that_is_none_is_an_error(maps: tuple[Path, Path], tmp_path: Path) -> None:
+    """Values above 100 % are an error with the value, and not little confidence."""
+    wrong = write_map(tmp_path / "c.tif", np.full((HEIGHT, WIDTH), 101, np.uint8), ())
+    labels = open_labels(maps[0])
+    confidence = open_confidence(wrong, labels)
+    with pytest.raises(InputError, match=r"c\.tif has the value 101"):
+        run(*maps, tmp_path / "out", confidences=(confidence, confidence), min_confidence=50)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_much_finer_second_map_is_an_error(maps: tuple[Path, Path], tmp_path: Path) -> None:
+    """One pixel never stands for hundreds of another map: the error has the ratio, also between systems."""
+    fine = {"transform": Affine(0.05, 0, 500_000, 0, -0.05, 5_300_000)}
+    other = write_map(tmp_path / "b_mask.tif", np.zeros((64, 64), np.uint8), **fine)
+    with pytest.raises(InputError, match=r"A pixel of a_mask\.tif is 40 pixels of b_mask\.tif wide"):
+        run(maps[0], other, tmp_path / "out")
+    degrees = {"crs": "EPSG:4326", "transform": Affine(1e-7, 0, 9.0, 0, -1e-7, 47.85)}
+    other = write_map(tmp_path / "c_mask.tif", np.zeros((64, 64), np.uint8), **degrees)
+    with pytest.raises(InputError, match=r"A pixel of a_mask\.tif is \d+ pixels of c_mask\.tif wide"):
+        run(maps[0], other, tmp_path / "out")
+
+
+def test_maps_on_both_sides_of_the_antimeridian_are_compared(tmp_path: Path) -> None:
+    """A map in degrees and one in UTM that reaches over 180 degrees overlap where they do."""
+    labels = np.zeros((100, 100), np.uint8)
+    degrees = {"crs": "EPSG:4326", "transform": Affine(0.001, 0, 179.85, 0, -0.001, -16.95)}
+    before = write_map(tmp_path / "a_mask.tif", labels, **degrees)
+    # UTM zone 60 ends at 180 degrees; this map begins 5 km before it.
+    utm = {"crs": "EPSG:32760", "transform": Affine(200, 0, 805_000, 0, -200, 8_125_000)}
+    after = write_map(tmp_path / "b_mask.tif", labels, **utm)
+    assert run(before, after, tmp_path / "out").compared > 0

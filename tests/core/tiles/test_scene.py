@@ -297,10 +297,19 @@ def test_files_next_to_an_image_lead_nowhere_else(tmp_path: Path) -> None:
         open_scene(path)
     beside.unlink()
     beside = tmp_path / "scene.tif.aux.xml"
-    beside.write_text("<PAMDataset><Metadata><MDI key='OVERVIEW_FILE'>x.vrt</MDI></Metadata></PAMDataset>")
-    with pytest.raises(ImageError, match="refers to another file"):
+    item = "<Metadata domain='OVERVIEWS'><MDI key='OVERVIEW&#95;FILE'>x.vrt</MDI></Metadata>"
+    beside.write_text(f"<PAMDataset>{item}</PAMDataset>")
+    with pytest.raises(ImageError, match=r"refers to the file 'x.vrt' for its overviews"):
         open_scene(path)
     beside.unlink()
+    with rasterio.open(path, "r+") as file:
+        file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE="/vsicurl/http://127.0.0.1:1/x.vrt")
+    with pytest.raises(ImageError, match="refers to the file '/vsicurl/"):
+        open_scene(path)
+    path = write_scene(tmp_path / "other.tif", blobs(64, 64))
+    with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(path, "r+") as file:
+        file.build_overviews([2])
+    assert (tmp_path / "other.tif.ovr").is_file()
     assert open_scene(path).width == 64
 
 
@@ -308,8 +317,10 @@ def test_an_image_that_is_replaced_meanwhile_is_an_error(tmp_path: Path) -> None
     """Tiles of two images never become one map, although both have the same size."""
     path = write_scene(tmp_path / "scene.tif", blobs(64, 64))
     scene = open_scene(path)
-    write_scene(path, blobs(64, 64, seed=1))
     os.utime(path, ns=(0, scene.modified_ns + 1))
+    with SceneReader(scene):  # only its time is another
+        pass
+    write_scene(path, blobs(64, 64, seed=1))
     with pytest.raises(ImageError, match="was replaced while it was segmented"), SceneReader(scene):
         pass
 
