@@ -82,6 +82,7 @@ LOCAL = (
     Row("image-uri --region eu-west-1"),
     Row("endpoints unfinished"),
     Row("dataset convert {voc} --out {out} --yes"),
+    Row("change {voc}/SegmentationClass/a.png {voc}/SegmentationClass/a.png --out {out}"),
     Row("dataset list"),
     Row("runs list"),
 )
