@@ -73,7 +73,7 @@ def batch_price(
         f"No price is known for {instance_type or 'an unknown instance type'}. {table.attribution}"
         if hourly is None
         else f"{NOTE} {table.attribution}",
-        speed.source if speed else "How long an image takes is unknown, so the total is.",
+        speed.source if speed else "How long an image takes is unknown, and with it the total.",
     ]
     return BatchPrice(hourly, expected, seconds, " ".join(parts), not table.sandbox)
 

@@ -53,7 +53,7 @@ def tile_price(
     hosting = hosting_price(variants, table)
     seconds = None if speed is None else requests * speed.seconds_per_image / max(1, concurrency)
     expected = hosting.per_hour.for_seconds(seconds) if hosting.per_hour and seconds is not None else None
-    origin = speed.source if speed else "How long a tile takes is unknown, so the total is."
+    origin = speed.source if speed else "How long a tile takes is unknown, and with it the total."
     note = "" if table.sandbox else f"{NOTE} "
     source = f"{note}{hosting.source} {origin}"
     return TilePrice(seconds, hosting.per_hour, expected, source, not table.sandbox)

@@ -82,10 +82,15 @@ def test_a_link_of_an_earlier_version(open_page, coast, jpeg, run_until, read_te
 
 
 def test_a_resized_input_is_reported(open_page, coast, jpeg, run_until, read_texts):
-    """Where the model's input was resized, the page shows both sizes and how the mask is scaled back."""
+    """Where the model's input was resized, the page shows both sizes and how the mask is scaled back.
+
+    An image with four times the pixels, or more, is offered to be segmented in tiles.
+    """
     app = drop(open_page(endpoint=coast), ("large.jpg", jpeg(1600, 1200)))
     run_until(app, has_areas)
     texts = read_texts(app)
+    assert "Sent with 25.0% of its pixels" in texts
+    assert app.code[0].value.startswith(f"segdeck segment large.jpg --tiles --endpoint {coast} --out maps")
     assert "input **800 × 600**, resized from 1600 × 1200" in texts
     assert "nearest-neighbor" in texts
     assert app.dataframe[0].value["pixels"].sum() == 1600 * 1200

@@ -30,7 +30,8 @@ def offer(connection: Connection, endpoint: EndpointInfo) -> None:
                 f"From a terminal: several images at once, and resumable. {_price(hourly, sandbox=sandbox)} for "
                 f"{messages.plain(endpoint.name)}{idle}."
             )
-            elements.code(command(endpoint.name), language=None, wrap_lines=True)
+            words = command("s3://BUCKET/IMAGES/", endpoint.name, "s3://BUCKET/MASKS/")
+            elements.code(words, language=None, wrap_lines=True)
         with batch:
             st.markdown("**As a transform job**")
             st.caption(
@@ -46,19 +47,11 @@ def offer(connection: Connection, endpoint: EndpointInfo) -> None:
             )
 
 
-def command(endpoint: str) -> str:
-    """Return the command that segments an S3 prefix with an endpoint of the chosen account and region."""
+def command(images: str, endpoint: str, out: str, *more: str) -> str:
+    """Return the command that segments images with an endpoint of the chosen account and region."""
     chosen = account.choice()
     options = {"--account": chosen.account, "--profile": chosen.profile, "--region": chosen.region}
-    words = [
-        "segdeck",
-        "segment",
-        "s3://BUCKET/IMAGES/",
-        "--endpoint",
-        endpoint,
-        "--out",
-        "s3://BUCKET/MASKS/",
-    ]
+    words = ["segdeck", "segment", images, *more, "--endpoint", endpoint, "--out", out]
     words += [word for name, value in options.items() if value for word in (name, value)]
     return shlex.join(words)
 

@@ -18,10 +18,10 @@ from core.evaluation.pairs import InputFile
 from core.imaging.image import image_share, open_image
 from core.inference import export
 from core.render.legend import ClassArea
-from core.text import milliseconds, plural
+from core.text import milliseconds, percent, plural
 from pages.parts import downloads, elements, messages, state, tasks
 from pages.parts.gallery.gallery import Mark, Tile, gallery
-from pages.parts.segment import ground_truth, progress, slots
+from pages.parts.segment import ground_truth, many_images, progress, slots
 from pages.parts.segment.run import InferenceTask, SegmentationQueue, SegmentResult, queue
 from pages.parts.state import Slot
 from pages.parts.tasks import BackgroundTask, OnCount
@@ -64,6 +64,9 @@ HEIGHT = 420
 
 PATIENCE = 3.0
 """Seconds from the start of the first image that a run of the page waits for it; then the browser's timer asks."""
+
+SHRUNK = 0.25
+"""An image that was sent with this share of its pixels, or less, is offered to be segmented in tiles."""
 
 PAINT_SECONDS = 0.2
 """Seconds in which the browser paints a new frame."""
@@ -166,7 +169,7 @@ def show(
         return
     frame, planes = split(_frame(inference, result, mask))
     viewer.viewer(frame, key="viewer")
-    _notes(result)
+    _notes(inference, result)
     _let_paint(frame)
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -194,7 +197,7 @@ def show_image(inference: InferenceTask) -> None:
     """Draw the image with its mask and the timings; before that, a placeholder."""
     if (result := inference.result) is not None:
         viewer.viewer(result.frame, key="viewer")
-        _notes(result)
+        _notes(inference, result)
     elif not inference.over:
         st.skeleton(height=HEIGHT)
 
@@ -203,13 +206,28 @@ def _frame(inference: InferenceTask, result: SegmentResult, mask: InputFile | No
     return result.frame if mask is None else ground_truth.frame(inference, result, mask)
 
 
-def _notes(result: SegmentResult) -> None:
+def _notes(inference: InferenceTask, result: SegmentResult) -> None:
     """Draw the timings, and what else there is to know about the result."""
     st.caption(_facts(result))
     for note in result.notes:
         st.caption(f":material/info: {messages.plain(note)}")
     for problem in result.inference.segmentation.problems:
         st.warning(messages.plain(problem), icon=":material/warning:")
+    _offer_tiles(inference, result)
+
+
+def _offer_tiles(inference: InferenceTask, result: SegmentResult) -> None:
+    """Draw the command that segments an image at full resolution, where it was shrunk a lot."""
+    image = result.inference.image
+    share = image.width * image.height / (image.original_width * image.original_height)
+    if share > SHRUNK:
+        return
+    st.caption(
+        f":material/grid_view: Sent with {percent(share)} of its pixels. In overlapping tiles, an image of any size "
+        "is segmented at full resolution, and a GeoTIFF keeps its coordinates:"
+    )
+    words = many_images.command(inference.image.name, inference.request.endpoint, "maps", "--tiles")
+    elements.code(words, language=None, wrap_lines=True)
 
 
 def _facts(result: SegmentResult) -> str:
