@@ -70,9 +70,6 @@ SAMPLE_WINDOWS, SAMPLE_WINDOW = 8, 256
 
 FLAT = 1e-12
 
-PARTS, PART_BYTES = 16, 65_536
-"""Parts of a file that its fingerprint is made of, and the bytes of each."""
-
 Transform = tuple[float, float, float, float, float, float]
 """x = a * column + b * row + c, y = d * column + e * row + f: (a, b, c, d, e, f)."""
 
@@ -111,7 +108,7 @@ class Scene:
     crs:           the coordinate reference system as WKT; empty where there is none.
     transform:     from pixels to its coordinates; None where the file is not georeferenced.
     file_size, modified_ns: of the file, to notice that it was replaced.
-    fingerprint:   SHA-256 of parts of the file, to distinguish images of the same size and name.
+    fingerprint:   SHA-256 of the file, to distinguish images of the same size and name.
     notes:         sentences about what was chosen or left out.
     """
 
@@ -235,7 +232,7 @@ def open_scene(path: Path, *, bands: Sequence[int] = (), stretch: tuple[float, f
             transform,
             status.st_size,
             status.st_mtime_ns,
-            fingerprint(path, status.st_size),
+            fingerprint(path),
             (*notes, *place_notes, *range_notes),
         )
 
@@ -251,14 +248,13 @@ def _driver(name: str, start: bytes) -> str:
     )
 
 
-def fingerprint(path: Path, size: int) -> str:
-    """Return a hash of the size and of some parts of a file, which are spread over it. Raises OSError."""
-    digest = hashlib.sha256(f"{size}".encode())
+def fingerprint(path: Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits. Raises OSError.
+
+    Of the whole file: an image that was edited in one place may keep its size.
+    """
     with path.open("rb") as file:
-        for place in np.linspace(0, max(0, size - PART_BYTES), PARTS).astype(int):
-            file.seek(int(place))
-            digest.update(file.read(PART_BYTES))
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _start(path: Path) -> bytes:
@@ -553,7 +549,7 @@ class SceneReader:
             status = scene.path.stat()
             if (status.st_size, status.st_mtime_ns) == (scene.file_size, scene.modified_ns):
                 return
-            now = fingerprint(scene.path, status.st_size)
+            now = fingerprint(scene.path)
         if now != scene.fingerprint:  # else only its time is another
             raise ImageError(
                 f"{scene.name} was replaced while it was segmented.",

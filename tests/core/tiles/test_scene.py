@@ -325,6 +325,18 @@ def test_an_image_that_is_replaced_meanwhile_is_an_error(tmp_path: Path) -> None
         pass
 
 
+def test_an_image_that_was_edited_in_one_place_is_another_one(tmp_path: Path) -> None:
+    """One changed pixel in the middle of a file of the same size gives it another fingerprint."""
+    values = np.zeros((3, 1500, 1500), np.uint8)
+    path = write_scene(tmp_path / "scene.tif", values, compress=None)
+    before = open_scene(path)
+    values[1, 700, 701] = 1
+    write_scene(path, values, compress=None)
+    after = open_scene(path)
+    assert after.file_size == before.file_size
+    assert after.fingerprint != before.fingerprint
+
+
 def test_a_large_overview_is_read_in_part(tmp_path: Path) -> None:
     """The range of the values needs no more pixels where the only overview is a large one."""
     values = np.arange(2600 * 2600, dtype=np.uint32).reshape(1, 2600, 2600) % 4000
