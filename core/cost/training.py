@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -150,6 +150,7 @@ def from_exact(text: str | None) -> Money | None:
     return None if text is None else Money(Decimal(text))
 
 
+@lru_cache(maxsize=64)
 def shipped_prices(region: str, *, sandbox: bool = False) -> PriceTable:
     """Return the price table shipped with Segdeck; for a missing region, the prices of us-east-1 with a note.
 

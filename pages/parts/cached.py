@@ -40,6 +40,7 @@ from core.training.curves import MetricSeries
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
 from pages.parts import formatting
+from pages.parts.derived import DerivedValues
 from pages.parts.shared_cache import OptionalPart, PendingError, Snapshot, StaleCache
 
 T = TypeVar("T")
@@ -301,6 +302,12 @@ def shelf() -> StaleCache:
     return StaleCache(ACCOUNTS * READS_OF_ONE)
 
 
+@st.cache_resource(show_spinner=False)
+def derived() -> DerivedValues:
+    """Return what was computed from the newest readings, shared by all users."""
+    return DerivedValues()
+
+
 def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Snapshot[JobList]:
     """Return training jobs, 100 per page; the first page is the freshest. Raises AwsError, PendingError."""
     newest = shelf().read(
@@ -318,7 +325,9 @@ def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Snapshot[
         "the older training jobs",
     )
     return Snapshot(
-        joined(newest.value, older.value, wanted),
+        derived().get(
+            "joined", (newest.value, older.value), lambda: joined(newest.value, older.value, wanted), wanted
+        ),
         newest.at,
         newest.failure or older.failure,
         newest.pending or older.pending,
@@ -392,10 +401,13 @@ def _by_job(
         shelf().read((what, connection, _key(some)), partial(_with_notes, load, some), seconds, f"the {what}")
         for some, seconds in ((settled, SETTLED_SECONDS), (moving, JOBS_SECONDS))
     )
+
+    def merged() -> ByJob[T]:
+        notes = dict.fromkeys(old.value.notes + new.value.notes)
+        return ByJob({**old.value.found, **new.value.found}, tuple(notes))
+
     return Snapshot(
-        ByJob(
-            {**old.value.found, **new.value.found}, tuple(dict.fromkeys(old.value.notes + new.value.notes))
-        ),
+        derived().get("by job", (old.value, new.value), merged),
         new.at,
         old.failure or new.failure,
         old.pending or new.pending,

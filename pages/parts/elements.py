@@ -10,7 +10,8 @@ them.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -18,10 +19,27 @@ from pandas.io.formats.style import Styler
 
 from core.escaping import csv_cell, terminal, terminal_block
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def dataframe(data: pd.DataFrame | Styler, **options: Any) -> Any:
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedTable:
+    """A table whose texts are escaped and that is encoded, so that drawing it again costs next to nothing."""
+
+    arrow: pa.Table
+
+
+def prepared(data: pd.DataFrame) -> PreparedTable:
+    """Return the table, escaped as by `dataframe` and encoded as Arrow, for many draws of the same rows."""
+    import pyarrow as pa  # noqa: PLC0415  # Streamlit imports it with the first table
+
+    return PreparedTable(pa.Table.from_pandas(guarded(data)))
+
+
+def dataframe(data: pd.DataFrame | Styler | PreparedTable, **options: Any) -> Any:
     """Draw a table whose cells and headers may hold any text; options and result are those of `st.dataframe`."""
-    return st.dataframe(guarded(data), **options)
+    return st.dataframe(data.arrow if isinstance(data, PreparedTable) else guarded(data), **options)
 
 
 def code(text: str, **options: Any) -> None:

@@ -56,7 +56,7 @@ def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> 
     key = f"jobs-{crc32(','.join(names).encode())}"
     compared = slots.compared()
     elements.dataframe(
-        jobs_frame(jobs, _sparklines(connection, jobs), cached.prices(connection), now),
+        _prepared(jobs, _sparklines(connection, jobs), cached.prices(connection), now),
         column_config=jobs_columns(
             sandbox=connection.is_sandbox, key=f"{key}-open", on_click=_click, args=(f"{key}-open", names)
         ),
@@ -111,6 +111,18 @@ def _sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str
     if curves.failure is not None:
         st.caption(f":material/show_chart: Curves last updated {formatting.moment(curves.at)}.")
     return curves.value.found
+
+
+def _prepared(
+    jobs: Sequence[TrainingJob], curves: Mapping[str, MetricSeries] | None, prices: PriceTable, now: datetime
+) -> elements.PreparedTable:
+    """Return the table of these readings, built once for all viewers."""
+    return cached.derived().get(
+        "jobs table",
+        (jobs, curves, prices),
+        lambda: elements.prepared(jobs_frame(jobs, curves, prices, now)),
+        now,
+    )
 
 
 def jobs_frame(
@@ -347,7 +359,9 @@ def metrics_row(connection: Connection, job_filter: JobFilter) -> None:
     snapshot = cached.jobs(connection, every_job, slots.pages())
     jobs, prices = snapshot.value.jobs, cached.prices(connection)
     now = snapshot.at.astimezone(formatting.zone())
-    counts = count_jobs(jobs, prices, now)
+    counts = cached.derived().get(
+        "job counts", (jobs, prices), lambda: count_jobs(jobs, prices, now), now, formatting.zone()
+    )
     least = "" if snapshot.value.complete else "≥ "
     partial = None if snapshot.value.complete else f"Counts only the newest {len(jobs):,} jobs."
     incomplete = not snapshot.value.complete and all(job.created_at >= month(now) for job in jobs)
