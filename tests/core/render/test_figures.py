@@ -14,7 +14,9 @@ from PIL import Image
 
 from core.imaging.classes import VOC, Classes
 from core.imaging.segmentation import Segmentation
+from core.render import figures
 from core.render.figures import Format, figure
+from core.render.legend import ClassArea
 from tests.support.warnings_as_errors import fails_at_user_warnings
 
 ROOT = Path(__file__).parents[3]
@@ -111,3 +113,20 @@ def test_matplotlib_is_imported_at_the_first_figure_only() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("with_confidence", [True, False])
+def test_the_texts_of_the_legend_do_not_overlap(with_confidence: bool) -> None:
+    """Long names of wide letters leave room for the share and the confidence of their class."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    confidence = 1.0 if with_confidence else None
+    rows = tuple(
+        ClassArea(i, f"WWmm {i} a very long name of a class", (0, 0, 0), 9, 1.0, confidence) for i in range(9)
+    )
+    page = figures._draw_page(["Image"] * 3, [(0.3, 0.6, 3.6, 2.7)] * 3, 3.5, rows, "")
+    canvas = FigureCanvasAgg(page)
+    canvas.draw()
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in page.axes[0].texts[3:]]
+    clashes = [(a, b) for n, a in enumerate(boxes) for b in boxes[n + 1 :] if a.overlaps(b)]
+    assert not clashes
