@@ -35,7 +35,7 @@ from commands.common import (
 from commands.inference_options import endpoint_to_invoke, make_folder, parse_fit
 from commands.memory import limit_memory
 from commands.segment_prefix import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, PrefixOptions, segment_prefix
-from commands.segment_report import failure_row, print_failures, say_notes, write_rows
+from commands.segment_report import print_failures, say_notes, write_rows
 from commands.segment_tiles import (
     AreaOption,
     Bands,
@@ -51,6 +51,7 @@ from commands.segment_tiles import (
     segment_tiles,
 )
 from core.errors import SettingsError
+from core.failures import failure_row
 from core.settings import PROJECT, Settings
 from core.text import listing, plural
 

@@ -16,7 +16,8 @@ import typer
 from commands.common import FAILED, STOPPED, connected, print_json, progress, say, say_block
 from commands.inference_options import endpoint_to_invoke, make_folder
 from commands.memory import limit_memory, memory_column
-from commands.segment_report import failure_row, print_failures, say_notes, write_rows
+from commands.segment_report import print_failures, say_notes, write_rows
+from core.failures import failure_row
 from core.text import listing, plural
 
 if TYPE_CHECKING:

@@ -6,21 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from commands.common import print_error, say, write
-from core.errors import CoreError, ModelError
 
 SHOWN_CLASSES = 3
-
-
-def failure_row(name: str, error: Exception) -> dict[str, Any]:
-    """Return an image that failed, for the JSON document."""
-    if not isinstance(error, CoreError):
-        error = CoreError(
-            f"Unexpected error: {error!r}.",
-            todo="Run the command again with --debug, and report its output.",
-        )
-    row = {"path": name, "error": type(error).__name__, "what": error.what}
-    row |= {"why": error.why, "todo": error.todo}
-    return row | ({"log_url": error.log_url} if isinstance(error, ModelError) else {})
 
 
 def write_rows(rows: Iterable[dict[str, Any]]) -> None:

@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,28 +19,17 @@ from commands.common import FAILED, STOPPED, connected, print_json, progress, sa
 from commands.inference_options import endpoint_to_invoke, make_folder
 from commands.memory import limit_memory
 from commands.segment_prefix import DEFAULT_CONCURRENCY
-from commands.segment_report import failure_row, print_failures
-from core.errors import AwsError, InputError
-from core.text import byte_size, duration, plural
+from commands.segment_report import print_failures
+from core.text import duration, plural
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.cost.tiles import TilePrice
-    from core.endpoints.endpoint import EndpointInfo
     from core.tiles.area import Area
-    from core.tiles.outputs import MapFiles, MapWriter
-    from core.tiles.plan import Tile, TilePlan
-    from core.tiles.run import TileOutcome
-    from core.tiles.scene import Scene, SceneReader
-    from core.tiles.store import TileStore
+    from core.tiles.job import MapJob, MapOptions, MapOutcome
+    from core.tiles.scene import SceneReader
 
 LARGEST_SHOWN = 5
-STRIP_BYTES = 2
-"""Bytes per pixel of the files of the strips, while the maps are made."""
-
-ASSUMED_CLASSES = 21
-DEFAULT_MIN_SIZE = 16
-"""Pixels of a patch that becomes a polygon."""
 
 Tiles = Annotated[
     bool,
@@ -169,7 +157,10 @@ class SceneOptions:
 
 def segment_tiles(options: SceneOptions) -> None:
     """Plan, segment and write the map of one image. Raises Exit (see `_report`), BadParameter, CoreError."""
+    from core.aws.tiles import price_of_tiles, tile_size_of
     from core.tiles.area import read_area
+    from core.tiles.job import MapJob, plan_rows
+    from core.tiles.plan import DEFAULT_OVERLAP, make_plan
     from core.tiles.scene import SceneReader, open_scene
 
     tiles, path = options.tiles, Path(options.images[0]).expanduser()
@@ -183,343 +174,81 @@ def segment_tiles(options: SceneOptions) -> None:
 
         check_polygons(scene)
     area = read_area(tiles.area, scene) if tiles.area else None
+    concurrency = options.concurrency or DEFAULT_CONCURRENCY
     with connected() as clients, SceneReader(scene) as reader:
         info = endpoint_to_invoke(clients, options.endpoint)
-        plan = _plan(reader, info, area, tile or _default_tile(clients, info), options)
-        price = _price(clients, info, plan, options)
+        plan = make_plan(
+            reader,
+            tile=tile or tile_size_of(clients, info, say),
+            overlap=DEFAULT_OVERLAP if tiles.overlap is None else tiles.overlap,
+            want=options.want,
+            area=area,
+            classes=len(info.classes) if info.classes else 0,
+        )
+        price = price_of_tiles(
+            clients, info, plan.requests, concurrency=concurrency, now=datetime.now(UTC), say=say
+        )
         for line in (*plan.sentences(), *_price_lines(price)):
             (write if tiles.dry_run and not options.as_json else say)(line)
         if tiles.dry_run:
             if options.as_json:
                 print_json(
-                    image=str(path), endpoint=info.name, scene=scene.to_dict(), **_plan_rows(plan, price)
+                    image=str(path), endpoint=info.name, scene=scene.to_dict(), **plan_rows(plan, price)
                 )
             return
-        job = _Job.of(options, clients.connection.origin, info, plan, (scene, area))
-        if (row := job.completed()) is not None:
-            job.remove_leftovers()
-            say(f"{job.files.summary} is complete; the endpoint was not invoked.")
-            if job.polygons is not None and job.polygons.exists():
-                say(f"{job.polygons} exists, and was kept.")
-            else:
-                job.write_polygons(row["class_names"], replace=False)
-            _show(row, as_json=options.as_json)
-            return
-        job.run(clients, reader, area, price)
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One image with all that determines its results."""
-
-    options: SceneOptions
-    info: EndpointInfo
-    scene: Scene
-    plan: TilePlan
-    files: MapFiles
-    store: TileStore
-    request: dict[str, Any]
-
-    @classmethod
-    def of(
-        cls,
-        options: SceneOptions,
-        origin: str,
-        info: EndpointInfo,
-        plan: TilePlan,
-        place: tuple[Scene, Area | None],
-    ) -> _Job:
-        from core.inference.batch import printable
-        from core.inference.export import unique_stems
-        from core.tiles.outputs import MapFiles
-        from core.tiles.store import TileStore
-
-        scene, area = place
-        (stem,) = unique_stems([scene.name])
-        folder = Path(options.out)
+        folder, origin = Path(options.out), clients.connection.origin
         make_folder(folder)
-        sent = {
-            "endpoint": info.name, "origin": origin, "model": info.config,
-            "output": options.want, "tile": [plan.columns.tile, plan.rows.tile], "overlap": plan.overlap,
-            "bands": list(scene.used), "stretched_from": [list(limits) for limits in scene.ranges],
-        }  # fmt: skip
-        files = MapFiles.of(folder, stem, scene, confidence=options.want == "probabilities")
-        request = sent | {"palette": options.palette, "area_sha256": area.digest if area else ""}
-        image = {"name": printable(scene.name), "bytes": scene.file_size, "fingerprint": scene.fingerprint}
-        store = TileStore(folder / f".{stem}.tiles", sent, image)
-        return cls(options, info, scene, plan, files, store, request)
-
-    def completed(self) -> dict[str, Any] | None:
-        """Return the summary of an earlier run that is complete; None if there is none. Raises InputError."""
-        from core.inference.batch import read_json
-
-        row = read_json(self.files.summary) if self.options.resume else None
-        if row is None:
-            return None
-        changed = [name for name, value in self.request.items() if row.get("request", {}).get(name) != value]
-        if not changed and row.get("file") == self._file():
-            complete = not row.get("failed") and all(path.exists() for path in self.files.all())
-            return row if complete else None
-        names = f": {', '.join(changed)}" if changed else ""
-        raise InputError(
-            f"{self.files.summary} was written for another image, or with different settings{names}.",
-            why="It is kept. The endpoint was not invoked.",
-            todo="Choose another folder, or use --overwrite to replace all results.",
-        )
-
-    @property
-    def polygons(self) -> Path | None:
-        """Return the path of the polygons; None if they were not asked for."""
-        kind = self.options.tiles.polygons
-        name = self.files.summary.with_name(f"{self.files.summary.stem}_polygons.{kind}")
-        return None if kind is None else name
-
-    def write_polygons(self, names: Sequence[str], *, replace: bool) -> dict[str, Any] | None:
-        """Write the polygons of the finished map, if they were asked for; return a row on them. Raises InputError."""
-        if self.polygons is None:
-            return None
-        from core.inference.batch import printable
-        from core.tiles.polygons import polygons_of_map
-
-        least = self.options.tiles.min_size or DEFAULT_MIN_SIZE
-        mask, confidence = self.files.mask, self.files.confidence
-        result = polygons_of_map(
-            mask, confidence, dict(enumerate(names)), self.polygons, min_size=least, overwrite=replace
-        )
-        say(
-            f"{plural(result.polygons, 'polygon')} in {self.polygons}. {plural(result.sieved, 'pixel')} in patches "
-            f"of fewer than {least:,} became part of their largest neighbor; the mask keeps them."
-        )
-        return {
-            "file": printable(str(self.polygons)),
-            "polygons": result.polygons,
-            "vertices": result.vertices,
-            "min_size_pixels": least,
-            "sieved_pixels": result.sieved,
-        }
-
-    def remove_leftovers(self) -> None:
-        """Remove the finished tiles that a run left which ended after its summary was written.
-
-        Those of a run with other settings, which was to overwrite these results, are kept: they were paid for.
-        """
-        if not self.store.holds_tiles():
+        job = MapJob.of(_map_options(options), folder, scene, plan, area=area, info=info, origin=origin)
+        if (row := job.completed()) is not None:
+            _complete(job, row, as_json=options.as_json)
             return
-        if differences := self.store.differences():
-            say(
-                f"{self.store.folder} has finished tiles of an interrupted run with other settings: "
-                f"{', '.join(differences)}. They are kept: continue that run with its settings and --resume."
-            )
-            return
-        with self.store.turn():
-            self.store.clear_tiles()
-
-    def run(self, clients: Clients, reader: SceneReader, area: Area | None, price: TilePrice) -> None:
-        """Segment the tiles and write the files. Raises Exit (see `_report`), InputError."""
-        from core.tiles.outputs import MapWriter
-        from core.tiles.run import TileOutcome
-
-        with self.store.turn():
-            self._check_space()
-            replace = self._prepare()
-            outcome = TileOutcome()
-            started = time.monotonic()
-            with MapWriter(self.scene, self.files, self.store.folder, self._table()) as writer:
-                self._segment(clients, reader, area, writer, outcome)
-                row = None
-                reader.check_unchanged()
-                if outcome.whole and outcome.sent + outcome.kept:
-                    row = self._finish(writer, outcome, price, time.monotonic() - started, replace=replace)
-            if outcome.whole and not outcome.failed:
-                self.store.clear_tiles()
-        _report(self, outcome, row, time.monotonic() - started)
-
-    def _prepare(self) -> bool:
-        """Check what is in the folder before anything is paid for; return whether files may be replaced."""
-        options, store = self.options, self.store
-        if options.overwrite:
-            store.clear_tiles()
-        elif store.holds_tiles() and not options.resume:
-            raise InputError(
-                f"{store.folder} has the finished tiles of an interrupted run.",
-                why="Without them, all tiles would be sent and paid for again. The endpoint was not invoked.",
-                todo="Use --resume to continue it, or --overwrite to begin again.",
-            )
-        # Files next to the tiles of an interrupted run are those of that run.
-        replace = options.overwrite or (options.resume and store.holds_tiles())
-        for path in (*self.files.all(), *([self.polygons] if self.polygons else [])):
-            if not replace and path.exists():
-                raise InputError(
-                    f"{path} already exists.",
-                    why="Files are only overwritten if you ask for it. The endpoint was not invoked.",
-                    todo="Choose another folder, or use --overwrite to replace.",
-                )
-        store.begin()
-        if parts := store.remove_partial_files():
-            say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {store.folder}.")
-        return replace
-
-    def _remove_earlier_summary(self) -> None:
-        """Remove what marks the earlier results as complete, and those that are not written again.
-
-        From the first new tile on, those are what --resume completes.
-        """
-        from core.inference.batch import read_json
-
-        files = (read_json(self.files.summary) or {}).get("files")
-        earlier = {Path(name).name for name in files.values() if name} if isinstance(files, dict) else set()
-        self.files.summary.unlink(missing_ok=True)
-        for kind in ("mask", "confidence"):
-            for suffix in (".tif", ".png"):
-                path = self.files.summary.with_name(f"{self.files.summary.stem}_{kind}{suffix}")
-                if path.name in earlier and path not in self.files.all():
-                    path.unlink(missing_ok=True)
-
-    def _segment(
-        self,
-        clients: Clients,
-        reader: SceneReader,
-        area: Area | None,
-        writer: MapWriter,
-        outcome: TileOutcome,
-    ) -> None:
-        from core.aws.runtime import invoker
-        from core.inference.gate import CallGate
-        from core.tiles.run import TileTask, run_tiles
-
-        concurrency = self.options.concurrency or DEFAULT_CONCURRENCY
-        gate = CallGate(concurrency)
-        name, classes = self.info.name, self.info.classes
-        task = TileTask(self.plan, reader, self.store, name, classes, invoker(clients, name), gate, area)
-        with progress() as bar:
-            line = bar.add_task(f"Invoking {name}", total=self.plan.requests)
-
-            def on_tile() -> None:
-                bar.advance(line)
-                if self.options.overwrite and outcome.sent == 1:
-                    self._remove_earlier_summary()
-
-            run_tiles(task, concurrency, outcome, writer.write, on_tile)
-        if gate.throttled:
-            say(
-                f"The endpoint throttled {plural(gate.throttled, 'call')}, which were repeated; the tiles in "
-                f"flight went down to {gate.lowest}."
-            )
-        if damaged := self.store.damaged:
-            say(f"{plural(len(damaged), 'stored tile')} were damaged and were sent again: {damaged[0]}")
-
-    def _finish(
-        self, writer: MapWriter, outcome: TileOutcome, price: TilePrice, seconds: float, *, replace: bool
-    ) -> dict[str, Any]:
-        """Write the files; return the summary."""
-        from core.inference.batch import printable
-        from core.tiles.outputs import all_classes
-
-        labels = writer.areas.pixels[:-1].nonzero()[0].tolist()
-        classes = all_classes(self.info.classes, outcome.classes, labels)
-        tags = {"ENDPOINT": self.info.name, "MODEL": self.info.model_uri or self.info.config}
-        tags |= {"TRAINING_JOB": self.info.job} if self.info.job else {}
-        rows = writer.finish(classes, tags, overwrite=replace)
-        notes = [*self.scene.notes, *([writer.areas.note] if writer.areas.note else [])]
-        problems = [f"{text} ({plural(count, 'tile')})" for text, count in sorted(outcome.problems.items())]
-        row = {
-            "image": printable(self.scene.name),
-            "file": self._file(),
-            "scene": self.scene.to_dict() | {"name": printable(self.scene.name)},
-            "area": printable(self.options.tiles.area),
-            "endpoint": self.info.name,
-            "request": self.request,
-            **_plan_rows(self.plan, price),
-            "classes": rows,
-            "class_names": list(classes.names),
-            "mean_confidence": writer.areas.mean_confidence,
-            "polygons": self.write_polygons(classes.names, replace=replace),
-            "pixels_without_class": int(writer.areas.pixels[-1]),
-            "areas_counted_on": "the mask's pixels; m2: on the ellipsoid",
-            "sent": outcome.sent,
-            "kept_from_earlier_run": outcome.kept,
-            "failed": [_failed_tile(tile, error) for tile, error in outcome.failed],
-            "seconds": {"endpoint": outcome.seconds, "total": seconds},
-            "notes": notes,
-            "problems": problems,
-            "files": {
-                kind: None if path is None else printable(str(path))
-                for kind, path in (
-                    ("mask", self.files.mask), ("confidence", self.files.confidence),
-                    ("areas", self.files.areas), ("json", self.files.summary),
-                )
-            },
-        }  # fmt: skip
-        writer.write_summary(row, overwrite=replace)
-        return row
-
-    def _table(self) -> Any:
-        from core.imaging.classes import Classes
-        from core.render.palette import table
-
-        return table(self.options.palette, self.info.classes or Classes.numbered(ASSUMED_CLASSES))
-
-    def _file(self) -> dict[str, int | str]:
-        return {"bytes": self.scene.file_size, "fingerprint": self.scene.fingerprint}
-
-    def _check_space(self) -> None:
-        """Raise InputError if the disk has too little space for the finished tiles and the maps."""
-        from core.tiles.result import stored_bytes
-
-        tiles = stored_bytes(self.plan, self.plan.classes or ASSUMED_CLASSES) - self.store.size()
-        needed = max(0, tiles) + 2 * STRIP_BYTES * self.scene.width * self.scene.height
-        free = shutil.disk_usage(self.files.mask.parent).free
-        if free < needed:
-            raise InputError(
-                f"{self.files.mask.parent} has {byte_size(free)} of free space.",
-                why=f"Finished tiles and maps may take {byte_size(needed)} while it runs.",
-                todo="Choose a folder on another disk.",
-            )
+        _report(job, options, _run(job, clients, reader, area, price))
 
 
-def _plan(
-    reader: SceneReader, info: EndpointInfo, area: Area | None, tile: tuple[int, int], options: SceneOptions
-) -> TilePlan:
-    from core.tiles.plan import DEFAULT_OVERLAP, make_plan
+def _map_options(options: SceneOptions) -> MapOptions:
+    from core.tiles.job import DEFAULT_MIN_SIZE, MapOptions
 
-    overlap = DEFAULT_OVERLAP if options.tiles.overlap is None else options.tiles.overlap
-    classes = len(info.classes) if info.classes else 0
-    return make_plan(reader, tile=tile, overlap=overlap, want=options.want, area=area, classes=classes)
-
-
-def _default_tile(clients: Clients, info: EndpointInfo) -> tuple[int, int]:
-    from core.tiles.plan import default_tile
-
-    side = default_tile(_crop_size(clients, info))
-    return side, side
-
-
-def _crop_size(clients: Clients, info: EndpointInfo) -> int | None:
-    """Return the crop size that the model was trained with; None if unknown."""
-    from core.aws.training import describe_job
-
-    if not info.job:
-        return None
-    try:
-        text = describe_job(clients, info.job).hyperparameters.get("crop_size", "")
-    except AwsError as error:
-        say(f"The crop size of the model is unknown. {error}")
-        return None
-    return int(text) if text.isdecimal() else None
+    tiles = options.tiles
+    return MapOptions(
+        options.want,
+        options.palette,
+        options.concurrency or DEFAULT_CONCURRENCY,
+        overwrite=options.overwrite,
+        resume=options.resume,
+        area=tiles.area,
+        polygons=tiles.polygons,
+        min_size=tiles.min_size or DEFAULT_MIN_SIZE,
+    )
 
 
-def _price(clients: Clients, info: EndpointInfo, plan: TilePlan, options: SceneOptions) -> TilePrice:
-    from core.aws.batch import endpoint_speed
-    from core.aws.prices import prices
-    from core.cost.tiles import tile_price
+def _complete(job: MapJob, row: dict[str, Any], *, as_json: bool) -> None:
+    """Print the result of an earlier run that is complete; add the polygons if they are missing."""
+    job.remove_leftovers(say)
+    say(f"{job.files.summary} is complete; the endpoint was not invoked.")
+    if job.polygons is not None and job.polygons.exists():
+        say(f"{job.polygons} exists, and was kept.")
+    else:
+        job.write_polygons(row["class_names"], say, replace=False)
+    _show(row, as_json=as_json)
 
-    try:
-        speed = endpoint_speed(clients, info.name, datetime.now(UTC))
-    except AwsError as error:
-        say(f"The speed of {info.name} is unknown. {error}")
-        speed = None
-    concurrency = options.concurrency or DEFAULT_CONCURRENCY
-    return tile_price(plan.requests, concurrency, speed, info.variants, prices(clients))
+
+def _run(
+    job: MapJob, clients: Clients, reader: SceneReader, area: Area | None, price: TilePrice
+) -> MapOutcome:
+    """Segment the tiles and write the files, with a progress bar. Raises InputError, ImageError."""
+    from core.aws.runtime import invoker
+    from core.tiles.job import Progress
+
+    name = job.info.name
+    with progress() as bar:
+        line = bar.add_task(f"Invoking {name}", total=job.plan.requests)
+        return job.run(
+            reader,
+            area,
+            price,
+            invoker(clients, name),
+            Progress(time.monotonic, say, lambda _: bar.advance(line)),
+        )
 
 
 def _price_lines(price: TilePrice) -> Iterator[str]:
@@ -532,38 +261,30 @@ def _price_lines(price: TilePrice) -> Iterator[str]:
     yield price.source
 
 
-def _plan_rows(plan: TilePlan, price: TilePrice) -> dict[str, Any]:
-    return {"plan": plan.to_dict(), "price": price.to_dict()}
-
-
-def _failed_tile(tile: Tile, error: Exception) -> dict[str, Any]:
-    """Return a failed tile, with the pixels that have no data because of it."""
-    place = f"row {tile.row}, column {tile.column}"
-    box = [tile.x.own, tile.y.own, tile.x.end, tile.y.end]
-    return failure_row(place, error) | {"row": tile.row, "column": tile.column, "pixels": box}
-
-
-def _report(job: _Job, outcome: TileOutcome, row: dict[str, Any] | None, seconds: float) -> None:
+def _report(job: MapJob, options: SceneOptions, made: MapOutcome) -> None:
     """Print the result. Raises Exit: 1 for failed tiles, 130 for Ctrl-C."""
-    options = job.options
+    from core.tiles.job import failed_tile
+
+    outcome, row = made.tiles, made.row
+    failed = [failed_tile(tile, error) for tile, error in outcome.failed]
     if row is not None:
         _show(row, as_json=options.as_json)
     elif options.as_json:
         print_json(
             image=str(job.scene.path), endpoint=job.info.name, sent=outcome.sent, stopped=outcome.stopped,
             kept_from_earlier_run=outcome.kept, not_attempted=outcome.not_attempted,
-            failed=[_failed_tile(tile, error) for tile, error in outcome.failed],
+            failed=failed,
         )  # fmt: skip
     if options.debug:
         for _, error in outcome.failed:
             say_block("".join(traceback.format_exception(error)))
-    print_failures([_failed_tile(tile, error) for tile, error in outcome.failed])
+    print_failures(failed)
     if outcome.kept:
         say(
             f"{plural(outcome.kept, 'tile')} of an earlier run were used; the endpoint was not invoked for them."
         )
     say(
-        f"{outcome.sent:,} of {plural(job.plan.requests, 'tile')} sent in {duration(seconds)}, "
+        f"{outcome.sent:,} of {plural(job.plan.requests, 'tile')} sent in {duration(made.seconds)}, "
         f"{len(outcome.failed):,} failed."
     )
     if outcome.fault is not None:

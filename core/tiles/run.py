@@ -147,9 +147,9 @@ def run_tiles(
 ) -> None:
     """Segment all tiles and record what happened in `outcome`. A tile that fails does not stop the others.
 
-    Ctrl-C, and `MAX_FAILURES` consecutive failures that concern all tiles, let the tiles in progress end and start no
-    more; then the strips are not complete (`outcome.whole`). `MAX_FAILURES` failures of any kind before the first
-    result do so as well.
+    Ctrl-C, `task.gate.stop()` in another thread, and `MAX_FAILURES` consecutive failures that concern all tiles let
+    the tiles in progress end and start no more; then the strips are not complete (`outcome.whole`). `MAX_FAILURES`
+    failures of any kind before the first result do so as well.
 
     sink:    gets each finished strip, from the top.
     on_tile: called after each tile that is sent.
@@ -180,7 +180,7 @@ def run_tiles(
                     sink(blender.finish_row())
             else:
                 outcome.whole = True
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, StoppedError):
             outcome.stopped = True
         finally:
             task.gate.stop()
