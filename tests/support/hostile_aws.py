@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 import botocore.session
+from botocore.model import ServiceModel
 
 MARK = "PLANTED"
 HOSTILE = (
@@ -60,8 +62,7 @@ class HostileAws:
         if name not in SERVICES:
             return None
         self.operations.add(operation)
-        model = botocore.session.get_session().get_service_model(SERVICES[name])
-        shape = model.operation_model(operation).output_shape
+        shape = service_model(SERVICES[name]).operation_model(operation).output_shape
         return {} if shape is None else self._value(shape, "", 0)
 
     def _value(self, shape: Any, name: str, depth: int) -> Any:
@@ -96,6 +97,12 @@ class HostileAws:
             return "s3://planted/classes.json"
         ending = next((prefix for end, prefix in PREFIXES.items() if name.endswith(end)), "")
         return ending + HOSTILE
+
+
+@cache
+def service_model(service: str) -> ServiceModel:
+    """Return botocore's description of a service: to parse it takes longer than a request."""
+    return botocore.session.get_session().get_service_model(service)
 
 
 @contextmanager
