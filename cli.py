@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from commands import batch, change, datasets, doctor, endpoints, evaluate, jobs, runs, serve
+from commands import batch, change, datasets, doctor, endpoints, evaluate, jobs, runs, serve, zones
 from commands.account import account_choice, chosen_account
 from commands.common import (
     FAILED,
@@ -268,6 +268,7 @@ def image_uri(debug: Debug = False) -> None:
 
 
 app.command(account=False)(change.change)
+app.command(account=False)(zones.zones)
 app.command()(evaluate.evaluate)
 
 # Segmentation.

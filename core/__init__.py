@@ -14,12 +14,13 @@ notifications  Report ended jobs and idle endpoints to a webhook.
 plans          Describe changes to AWS as values, and keep their journal.
 render         Draw overlays, masks, legends and the figure for a report.
 runs           Store segmentations and evaluations with their responses, and reuse these.
-tiles          Segment images of any size in overlapping tiles: plan, read, blend, write. Compare two such maps.
+tiles          Segment images of any size in overlapping tiles: plan, read, blend, write; compare maps, measure zones.
 training       Describe training jobs: hyperparameters, pre-flight checks, curves, diagnosis.
 wire           Decode the algorithm's responses: RecordIO, protobuf, PNG. Bytes in, arrays out.
 
 accounts       Choose an account and a region: roles, profiles, URL parameters.
 errors         The tree of errors: what happened, why, what to do.
+failures       Failures as rows of a JSON document.
 escaping       Text from others as data, with one function for each surface.
 local_files    Open local files safely, and keep private ones private.
 locks          Lock a file across processes.

@@ -74,8 +74,8 @@ def read_area(text: str, scene: Scene) -> Area:
         x, y = sorted((left, right)), sorted((bottom, top))
         ring = [(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1]), (x[0], y[0])]
         return Area(text, ({"type": "Polygon", "coordinates": [ring]},), transform)
-    document = _document(text)
-    polygons = tuple(_polygons(document, text))
+    document = geojson(text)
+    polygons = tuple(polygons_in(document, text))
     if not polygons:
         raise InputError(f"{text} has no polygons.", todo="Give a GeoJSON file with at least one polygon.")
     if not scene.crs or scene.transform is None:
@@ -83,12 +83,13 @@ def read_area(text: str, scene: Scene) -> Area:
             f"{text} cannot be placed on {scene.name}, which has no coordinate reference system.",
             todo="Give the area as a box in pixels: LEFT,BOTTOM,RIGHT,TOP.",
         )
-    return Area(text, _projected(polygons, _crs_name(document), scene, text), transform)
+    return Area(text, projected(polygons, crs_name(document), scene, text), transform)
 
 
-def _projected(
+def projected(
     polygons: tuple[Mapping[str, Any], ...], crs: str, scene: Scene, name: str
 ) -> tuple[Mapping[str, Any], ...]:
+    """Return the polygons in the scene's coordinates. crs, name: of their file. Raises InputError."""
     from rasterio.crs import CRS  # noqa: PLC0415 - GDAL takes a third of a second to import
     from rasterio.errors import RasterioError  # noqa: PLC0415
     from rasterio.warp import transform_geom  # noqa: PLC0415
@@ -105,7 +106,8 @@ def _projected(
         ) from error
 
 
-def _document(text: str) -> Mapping[str, Any]:
+def geojson(text: str) -> Mapping[str, Any]:
+    """Return the content of a GeoJSON file. Raises InputError."""
     path = Path(text).expanduser()
     try:
         document = parse_json(read_regular(path, max_bytes=MAX_FILE_BYTES))
@@ -124,7 +126,7 @@ def _document(text: str) -> Mapping[str, Any]:
     return document
 
 
-def _crs_name(document: Mapping[str, Any]) -> str:
+def crs_name(document: Mapping[str, Any]) -> str:
     """Return the reference system that a file from before RFC 7946 names; else that of the standard."""
     crs = document.get("crs")
     properties = crs.get("properties") if isinstance(crs, dict) else None
@@ -140,15 +142,16 @@ def _crs_name(document: Mapping[str, Any]) -> str:
     return name
 
 
-def _polygons(item: Any, name: str) -> Iterator[Mapping[str, Any]]:
+def polygons_in(item: Any, name: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the polygons of a GeoJSON object. name: of the file. Raises InputError for other geometries."""
     kind = item.get("type") if isinstance(item, dict) else None
     if kind in ("Polygon", "MultiPolygon"):
         yield {"type": kind, "coordinates": item.get("coordinates")}
     elif kind == "Feature":
-        yield from _polygons(item.get("geometry"), name)
+        yield from polygons_in(item.get("geometry"), name)
     elif kind in ("FeatureCollection", "GeometryCollection"):
         for part in item.get("features" if kind == "FeatureCollection" else "geometries") or ():
-            yield from _polygons(part, name)
+            yield from polygons_in(part, name)
     else:
         raise InputError(
             f"{name} has a geometry of type {kind!r}.",

@@ -85,7 +85,7 @@ def open_labels(path: Path, *, percents: bool = False) -> LabelMap:
             + ", and 255 for no data.",
             todo=f"Use the STEM_{'confidence' if percents else 'mask'}.tif that `segdeck segment --tiles` wrote.",
         )
-    with gdal(path.name), _opened(path, scene) as dataset:
+    with gdal(path.name), opened(path, scene) as dataset:
         from rasterio.enums import MaskFlags  # noqa: PLC0415 - GDAL takes a third of a second to import
 
         nodata = int(dataset.nodata) if dataset.nodata in range(IGNORE) else IGNORE
@@ -133,7 +133,8 @@ def _classes(name: str, tag: str) -> Classes:
         ) from error
 
 
-def _opened(path: Path, scene: Scene) -> DatasetReader:
+def opened(path: Path, scene: Scene) -> DatasetReader:
+    """Open a map with the driver by which its header was read."""
     import rasterio  # noqa: PLC0415 - GDAL takes a third of a second to import
 
     dataset: DatasetReader = rasterio.open(path.resolve(), driver=scene.driver, sharing=False)
@@ -466,7 +467,7 @@ def write_change_polygons(
     """Write what changed as polygons, each with the classes before and after. Raises InputError, ImageError."""
     scene = open_scene(files.map)
     codes = Codes(len(change.classes))
-    with gdal(files.map.name), _opened(files.map, scene) as dataset:
+    with gdal(files.map.name), opened(files.map, scene) as dataset:
         values: NDArray[np.uint16] = dataset.read(1)
     values[(values == UNCHANGED) | (values >= codes.small)] = codes.none
     names = {
@@ -685,7 +686,7 @@ def _on_grid(labels: LabelMap, target: Scene) -> Iterator[_OnGrid]:
 
     with ExitStack() as stack:
         with gdal(labels.scene.name):
-            dataset = stack.enter_context(_opened(labels.scene.path, labels.scene))
+            dataset = stack.enter_context(opened(labels.scene.path, labels.scene))
         if _same_grid(labels.scene, target):
             yield _OnGrid(labels, target, dataset, resampled=False)
             return

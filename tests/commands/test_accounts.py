@@ -30,7 +30,7 @@ from tests.support.regions import assumable_role
 
 Run = Callable[..., Result]
 OPTIONS = {"--profile", "--account", "--region"}
-WITHOUT = {"run", "sandbox", "dataset convert", "change"}
+WITHOUT = {"run", "sandbox", "dataset convert", "change", "zones"}
 """Commands that use no account, or start the dashboard."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click import Command
 from click.testing import Result
@@ -20,6 +22,7 @@ from core.settings import AWS_SECONDS
 from tests.support.broken_aws import BrokenAws, broken_aws
 from tests.support.command_line import CliRunner
 from tests.support.dataset import ids, indexed, photo, write
+from tests.support.scenes import write_scene
 
 SECRETS = {
     "AWS_ACCESS_KEY_ID": "AKIAPLANTEDPLANTED00",
@@ -82,6 +85,7 @@ LOCAL = (
     Row("image-uri --region eu-west-1"),
     Row("endpoints unfinished"),
     Row("dataset convert {voc} --out {out} --yes"),
+    Row("zones {voc}-map/a_mask.tif {voc}-map/zones.geojson --out {out}"),
     Row("change {voc}/SegmentationClass/a.png {voc}/SegmentationClass/a.png --out {out}"),
     Row("dataset list"),
     Row("runs list"),
@@ -119,6 +123,11 @@ def voc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(root / "classes.txt", "ground\nroof\ntree\n")
     write(root / "JPEGImages/a.jpg", photo(1))
     write(root / "SegmentationClass/a.png", indexed(ids(0, 1, 2)))
+    beside = root.with_name(f"{root.name}-map")
+    beside.mkdir()
+    write_scene(beside / "a_mask.tif", np.zeros((1, 8, 8), np.uint8), nodata=255)
+    outline = [[9.0, 47.84], [9.01, 47.84], [9.01, 47.86], [9.0, 47.84]]
+    write(beside / "zones.geojson", json.dumps({"type": "Polygon", "coordinates": [outline]}))
     return root
 
 
