@@ -2,6 +2,7 @@
 
 STEM_mask.tif        class ids, 255 = no data: a Cloud Optimized GeoTIFF in the scene's grid, with palette, overviews,
                      and class names and model as tags
+STEM_mask.qml        colors and class names for QGIS, unless QGIS saved one there
 STEM_confidence.tif  percent, 255 = no data: the same grid
 STEM_areas.csv       one row per class: pixels, share, mean confidence, m2 and hectares on the ellipsoid
 STEM.json            the plan, the request, the areas, the failed tiles; written last
@@ -31,6 +32,7 @@ from core.render.palette import Table
 from core.tiles.areas import COLUMNS, AreaCounter
 from core.tiles.blend import NO_DATA, Strip
 from core.tiles.scene import Scene, gdal
+from core.tiles.style import is_generated, qgis_style
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetWriter
@@ -69,6 +71,11 @@ class MapFiles:
             folder / f"{stem}_areas.csv",
             folder / f"{stem}.json",
         )
+
+    @property
+    def style(self) -> Path | None:
+        """Return the path of the style for QGIS; None for a PNG."""
+        return self.mask.with_suffix(".qml") if self.mask.suffix == ".tif" else None
 
     def all(self) -> tuple[Path, ...]:
         """Return those that are written, the summary last: it marks the result as complete."""
@@ -133,6 +140,10 @@ class MapWriter:
             if path is not None:
                 self._finish(kind, path, classes, tags, overwrite=overwrite)
         write_new(self.files.areas, csv_bytes(rows, COLUMNS), overwrite=overwrite)
+        style = self.files.style
+        # QGIS saves the user's own style under this name.
+        if style is not None and (not style.exists() or is_generated(style.read_bytes())):
+            write_new(style, qgis_style(classes, self.table), overwrite=True)
         return rows
 
     def write_summary(self, row: Mapping[str, Any], *, overwrite: bool) -> None:

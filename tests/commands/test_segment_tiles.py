@@ -103,6 +103,7 @@ def test_a_scene_becomes_a_map(whole: Whole, scene: Path) -> None:
         "scene.json",
         "scene_areas.csv",
         "scene_confidence.tif",
+        "scene_mask.qml",
         "scene_mask.tif",
     ]
     assert parse_json((folder / "scene.json").read_bytes()) == document
@@ -252,7 +253,7 @@ def test_results_are_never_mixed_or_overwritten(
     assert (maps(tmp_path), invocations()) == (before, count)
     assert run("--out", tmp_path, "--overwrite").exit_code == 0
     assert (tmp_path / "scene_confidence.tif").exists()
-    assert sorted(path.name[:6] for path in tmp_path.iterdir()) == ["scene."] + ["scene_"] * 3
+    assert sorted(path.name[:6] for path in tmp_path.iterdir()) == ["scene."] + ["scene_"] * 4
 
 
 def test_another_image_never_takes_the_place_of_one(run: Run, tmp_path: Path, faults: Faults) -> None:

@@ -56,5 +56,6 @@ def test_a_stopped_map_is_continued(tmp_path: Path) -> None:
     assert {each.name for each in tmp_path.glob("scene_*")} == {
         "scene_areas.csv",
         "scene_confidence.tif",
+        "scene_mask.qml",
         "scene_mask.tif",
     }

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from core.imaging.classes import Classes
 from core.tiles.blend import Strip
 from core.tiles.outputs import MapFiles, MapWriter, all_classes
 from core.tiles.scene import open_scene
+from core.tiles.style import qgis_style
 from tests.support.scenes import PLACE, blobs, write_scene
 
 CLASSES = Classes(("land", "=sea"), ((10, 20, 30), (0, 0, 255)))
@@ -87,6 +89,29 @@ def test_the_mask_has_palette_names_and_lineage(files: MapFiles) -> None:
         assert (file.tags()["ENDPOINT"], file.tags()["MODEL"]) == ("aerial", "s3://m")
         assert file.tags(1)["CLASS_0"] == "land"
         assert file.descriptions == ("class",)
+
+
+def test_the_mask_has_a_style_for_qgis(files: MapFiles) -> None:
+    """The style next to the mask has the color and the name of each class, whatever the name contains."""
+    assert files.style == files.mask.with_suffix(".qml")
+    entries = ElementTree.parse(files.style).getroot().findall(".//colorPalette/paletteEntry")
+    assert [(entry.get("value"), entry.get("color"), entry.get("label")) for entry in entries] == [
+        ("0", "#0a141e", "land"),
+        ("1", "#0000ff", "=sea"),
+    ]
+    hostile = Classes(('"/><x>\x1b[0m&', "b"), CLASSES.colors)
+    (first, _) = ElementTree.fromstring(qgis_style(hostile, CLASSES.table())).findall(".//paletteEntry")
+    assert "<x>" in str(first.get("label"))
+
+
+def test_a_style_of_the_user_is_kept(scene_path: Path, tmp_path: Path) -> None:
+    """QGIS saves a changed style under the same name: it is never overwritten. One of an earlier run is."""
+    (tmp_path / "scene_mask.qml").write_bytes(qgis_style(Classes.numbered(9), CLASSES.table()))
+    write(scene_path, tmp_path, overwrite=True)
+    assert (tmp_path / "scene_mask.qml").read_bytes() == qgis_style(CLASSES, CLASSES.table())
+    (tmp_path / "scene_mask.qml").write_text("mine")
+    write(scene_path, tmp_path, overwrite=True)
+    assert (tmp_path / "scene_mask.qml").read_text() == "mine"
 
 
 def test_areas_are_a_table(files: MapFiles) -> None:
