@@ -56,6 +56,8 @@ HIDDEN = frozenset(
 )
 """Fields that no person sees. value: what a widget holds, which must come back as it is."""
 
+COMMONMARK = MarkdownIt("commonmark")
+"""Created once: that takes longer than to parse a text of a page."""
 ADDRESS = re.compile(r"www\.|a@evil|:fire:")
 
 
@@ -216,7 +218,7 @@ def markdown_of(app: AppTest) -> list[str]:
 def acting_in(source: str) -> list[str]:
     """Return the parts of the injected text that Markdown would interpret."""
     acting = [word for word in (":material/bomb", ":material_bomb") if word in source]
-    for block in MarkdownIt("commonmark").parse(source):
+    for block in COMMONMARK.parse(source):
         acting += [block.content] if block.type == "html_block" else []
         for token in block.children or ():
             if token.type == "html_inline" or (token.type == "text" and ADDRESS.search(token.content)):
