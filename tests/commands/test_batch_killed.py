@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 import cli
 from sandbox.common.clients import Loopback
 from sandbox.launcher import Address, running
@@ -66,6 +68,7 @@ def written(store: Store, out: str) -> dict[str, object]:
     }
 
 
+@pytest.mark.sandbox
 def test_a_killed_batch_is_resumed(model_archive: Callable[..., bytes], tmp_path: Path) -> None:
     """After SIGKILL a batch has failed and its masks are whole; its resume makes each missing mask, and no other."""
     data_dir = tmp_path / "sandbox"

@@ -146,6 +146,7 @@ def _client(address: Address, service: str) -> Any:
     return new_client(address, service, retries={"total_max_attempts": 5})
 
 
+@pytest.mark.sandbox
 def test_an_endpoint_recovers_from_a_full_disk(
     start: Callable[..., Address], model_archive: Callable[..., bytes]
 ) -> None:
