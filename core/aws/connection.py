@@ -341,10 +341,16 @@ def region_of(profile: str | None) -> str | None:
 def profile_names() -> tuple[str, ...]:
     """Return the names of the profiles in ~/.aws (config and credentials), sorted. Raises SettingsError."""
     with translated("read the AWS configuration", AwsLocation("AWS")):
-        return tuple(sorted(_chain(None).available_profiles))
+        session = Session(
+            session_vars={"profile": NO_PROFILE}, include_builtin_handlers=False
+        )  # 40 times faster
+        return tuple(sorted(session.available_profiles))
 
 
 _making = Lock()
+
+NO_PROFILE = (None, None, None, None)
+"""Profile override for botocore: AWS_PROFILE is not read."""
 
 NOTHING = (None, None, os.devnull, None)
 """Config file override for botocore: in the sandbox, a broken AWS_PROFILE or ~/.aws must not matter."""
