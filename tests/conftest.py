@@ -6,6 +6,7 @@ out), and its time limit. With pytest-xdist a file stays on one worker, and the 
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import io
 import itertools
@@ -64,6 +65,8 @@ JOURNEYS = {
 }  # fmt: skip
 """Browser tests on one server (`demo_dashboard`, `account_dashboard`, `parts`): all on one worker, in this order."""
 KINDS = ("browser", "mxnet", "sandbox")
+COLLECT_AFTER = (10_000, 20, 20)
+"""Python's own are 700, 10 and 10: each collection after so many new objects, or collections of younger ones."""
 MXNET = importlib.util.find_spec("mxnet") is not None
 
 
@@ -88,6 +91,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: place[item.path]
     )  # pytest itself groups by a fixture's parameters, over files
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector away from what is imported by now, and let it run less often.
+
+    A worker has millions of objects of Streamlit, pandas and botocore, and every full collection visits them all.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def _uses_sandbox(item: pytest.Item) -> bool:
