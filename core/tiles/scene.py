@@ -206,7 +206,7 @@ def open_scene(path: Path, *, bands: Sequence[int] = (), stretch: tuple[float, f
         raise ImageError(f"{path} cannot be read.", why=reason(error), todo="Check the path.") from error
     driver = _driver(path.name, start)
     _check_sidecars(path)
-    with gdal(path.name), _opened(path, driver) as dataset:
+    with gdal(path.name), opened(path, driver) as dataset:
         _check_references(dataset, path.name)
         _check_size(dataset, path.name)
         _check_upright(dataset, path.name)
@@ -288,7 +288,8 @@ def _check_references(dataset: DatasetReader, name: str) -> None:
         )
 
 
-def _opened(path: Path, driver: str) -> DatasetReader:
+def opened(path: Path, driver: str) -> DatasetReader:
+    """Open a file with this driver alone. Call it within `gdal`; only one thread at a time may read."""
     import rasterio  # noqa: PLC0415 - see `gdal`
 
     dataset: DatasetReader = rasterio.open(path.resolve(), driver=driver, sharing=False)
@@ -594,7 +595,7 @@ class SceneReader:
         return dataset
 
     def _open(self) -> DatasetReader:
-        dataset = _opened(self.scene.path, self.scene.driver)
+        dataset = opened(self.scene.path, self.scene.driver)
         with self._lock:
             self._handles.append(dataset)
         self.check_unchanged()
@@ -603,21 +604,43 @@ class SceneReader:
         return dataset
 
     def _part(self, dataset: DatasetReader, window: Any) -> Pixels:
-        scene = self.scene
-        values: NDArray[Any] = dataset.read(list(scene.used), window=window)
-        valid = np.ones(values.shape[1:], np.bool_)
-        if scene.masked:
-            valid = dataset.read_masks(list(scene.used), window=window).any(axis=0)
-            if values.dtype.kind == "f":
-                valid &= np.isfinite(values).all(axis=0)
-        if scene.palette:
-            return Pixels(_color_table(dataset, scene.used[0])[values[0]], valid)
-        planes = [_to_8_bit(band, *limits) for band, limits in zip(values, self._limits(), strict=True)]
-        colors = np.stack(planes * (3 // len(planes)), axis=-1)
-        return Pixels(np.uint8(255) - colors if scene.inverted else colors, valid)
+        return read_part(self.scene, dataset, window)
 
-    def _limits(self) -> tuple[tuple[float, float], ...]:
-        return self.scene.ranges or ((0.0, 255.0),) * len(self.scene.used)
+
+def driver_of(path: Path) -> str:
+    """Return GDAL's name of a file's format, and refuse what `open_scene` refuses next to it. Raises ImageError."""
+    try:
+        driver = _driver(path.name, _start(path))
+        _check_sidecars(path)
+    except OSError as error:
+        raise ImageError(f"{path.name} cannot be read.", why=reason(error), todo="Check the file.") from error
+    return driver
+
+
+def read_part(
+    scene: Scene, dataset: DatasetReader, window: Any, shape: tuple[int, int] | None = None
+) -> Pixels:
+    """Return a window of an open scene. shape: rows and columns of the result, if it is to be smaller.
+
+    A smaller one is averaged, from the nearest overview that the file has. Call it within `gdal`.
+    """
+    from rasterio.enums import Resampling  # noqa: PLC0415 - see `gdal`
+
+    bands = list(scene.used)
+    out = None if shape is None else (len(bands), *shape)
+    mix = Resampling.nearest if shape is None or scene.palette else Resampling.average
+    values: NDArray[Any] = dataset.read(bands, window=window, out_shape=out, resampling=mix)
+    valid = np.ones(values.shape[1:], np.bool_)
+    if scene.masked:
+        valid = dataset.read_masks(bands, window=window, out_shape=out).any(axis=0)
+        if values.dtype.kind == "f":
+            valid &= np.isfinite(values).all(axis=0)
+    if scene.palette:
+        return Pixels(_color_table(dataset, scene.used[0])[values[0]], valid)
+    limits = scene.ranges or ((0.0, 255.0),) * len(bands)
+    planes = [_to_8_bit(band, *each) for band, each in zip(values, limits, strict=True)]
+    colors = np.stack(planes * (3 // len(planes)), axis=-1)
+    return Pixels(np.uint8(255) - colors if scene.inverted else colors, valid)
 
 
 def _to_8_bit(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:

@@ -17,7 +17,6 @@ import hashlib
 import json
 import math
 import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -29,6 +28,7 @@ from core.escaping import json_bytes, terminal
 from core.imaging.classes import Classes
 from core.imaging.segmentation import Segmentation
 from core.render import palette
+from core.render.plane_png import plane_png
 
 PERCENT = 100
 """The value of a probability plane for a probability of 1."""
@@ -93,26 +93,6 @@ def split(frame: bytes) -> tuple[bytes, bytes]:
         _with_header({**header, "parts": first}, frame[start:end]),
         _with_header({"id": header["id"], "parts": rest}, frame[end:]),
     )
-
-
-def plane_png(plane: NDArray[np.uint8]) -> bytes:
-    """Return an (H, W) uint8 plane as an 8-bit grayscale PNG, exactly.
-
-    Each row is stored as the difference to the row above. With that one filter fixed, the planes of 21 classes
-    take 120 ms, not the 320 ms of an encoder that tries all five, at the same size.
-    """
-    height, width = plane.shape
-    rows = np.empty((height, width + 1), np.uint8)
-    rows[:, 0] = 2  # the PNG filter "Up"
-    rows[0, 1:] = plane[0]
-    np.subtract(plane[1:], plane[:-1], out=rows[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.data, 1)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, body) for name, body in chunks)
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def _plane_ids(segmentation: Segmentation) -> tuple[list[int], int]:

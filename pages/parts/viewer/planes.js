@@ -24,7 +24,8 @@ function decodeImage(jpeg) {
 }
 
 /**
- * Decodes an 8-bit grayscale PNG whose rows are stored as they are or as differences to the row above.
+ * Decodes an 8-bit PNG of one value per pixel, gray or the index of a palette, whose rows are stored as they are or as
+ * differences to the row above.
  *
  * Not with a canvas: browsers that protect against fingerprinting add noise to what a canvas returns, and a class id
  * that is one too high is another class.
@@ -60,7 +61,8 @@ function readChunks(png) {
     const body = png.subarray(offset + 8, offset + 8 + length);
     if (name === "IHDR") {
       [width, height] = [view.getUint32(offset + 8), view.getUint32(offset + 12)];
-      if (body[8] !== 8 || body[9] !== 0 || body[12] !== 0) throw new Error("a plane is not an 8-bit grayscale PNG");
+      const oneValue = body[9] === 0 || body[9] === 3; // gray or indexed
+      if (body[8] !== 8 || !oneValue || body[12] !== 0) throw new Error("a plane is not an 8-bit PNG of one value per pixel");
     }
     if (name === "IDAT") compressed.push(body);
     offset += 12 + length;
