@@ -28,6 +28,8 @@ from core.local_files import close_to_others, reason
 from core.origins import is_loopback
 from core.settings import AccessSettings, Settings
 from pages.parts import boundary, listening, server_replies
+from pages.parts.map import routes as map_routes
+from pages.parts.map import service as map_service
 from sandbox import launcher
 from sandbox.common.descriptors import raise_file_limit
 from sandbox.common.file_names import LOG_FILE
@@ -135,6 +137,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
             if not run_store.recorder().wait(WRITE_SECONDS):
                 _say("Stopped before all results of the last seconds were stored.")
             close_all()
+            map_service.maps().close()
             if keeper is not None:
                 keeper.stop()
 
@@ -285,6 +288,7 @@ _ACCESS = _access()
 app = st.App(
     SHELL,
     lifespan=lifespan,
+    routes=map_routes.routes(map_service.maps, map_service.base_path()),
     middleware=[_boundary(_ACCESS), Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)],
     on_script_error=_on_script_error,
 )

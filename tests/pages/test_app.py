@@ -24,14 +24,42 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_importing_the_app_stays_light():
-    """Importing `app` brings in neither MXNet nor moto nor the SageMaker SDK; sessions then keep their replies."""
+    """Importing `app` brings in neither MXNet nor moto nor the SageMaker SDK nor GDAL; sessions then keep replies."""
     code = (
         "import sys, app; from streamlit.runtime import app_session; "
-        "print(*[name for name in ('mxnet', 'moto', 'sagemaker', 'matplotlib.pyplot') if name in sys.modules], "
+        "names = ('mxnet', 'moto', 'sagemaker', 'matplotlib.pyplot', 'rasterio'); "
+        "print(*[name for name in names if name in sys.modules], "
         "app_session.ForwardMsgQueue.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ReplyKeepingQueue.__name__
+
+
+def test_the_routes_of_the_maps_are_under_the_base_path():
+    """The dashboard answers the map viewer's requests under `server.baseUrlPath`, behind the browser boundary."""
+    code = (
+        "from streamlit.web.bootstrap import load_config_options\n"
+        "load_config_options({'server_baseUrlPath': 'deck'})\n"
+        "import app, asyncio\n"
+        "async def get(path, host):\n"
+        "    sent = []\n"
+        "    async def receive(): return {'type': 'http.request', 'body': b'', 'more_body': False}\n"
+        "    async def send(message): sent.append(message)\n"
+        "    scope = {'type': 'http', 'http_version': '1.1', 'scheme': 'http', 'method': 'GET', 'path': path,\n"
+        "             'raw_path': path.encode(), 'root_path': '', 'query_string': b'', 'state': {},\n"
+        "             'server': ('127.0.0.1', 8501), 'client': ('127.0.0.1', 1), 'headers': [(b'host', host)]}\n"
+        "    await app.app(scope, receive, send)\n"
+        "    return sent[0]['status'], sent[1]['body'].decode().strip()\n"
+        "async def main():\n"
+        "    for host in (b'localhost:8501', b'evil.example'):\n"
+        "        print(*await get('/deck/map/AAAA/mask/0/0/0.png', host), flush=True)\n"
+        "    import os; os._exit(0)\n"
+        "asyncio.run(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    assert lines[:1] == ["404 Not found."], done.stderr
+    assert lines[1].startswith("421 ")
 
 
 @pytest.mark.sandbox
