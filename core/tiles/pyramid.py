@@ -28,6 +28,7 @@ from PIL import Image
 from core.errors import ImageError, InputError
 from core.imaging.classes import IGNORE, Classes
 from core.local_files import reason
+from core.locks import Turn
 from core.render.plane_png import Rgba, plane_png
 from core.tiles.scene import SEQUENTIAL, Pixels, Scene, driver_of, gdal, opened, read_part
 
@@ -327,27 +328,31 @@ def copy_path(raster: Raster, folder: Path) -> Path:
 
 
 def make_copy(raster: Raster, path: Path, base: int, progress: Callable[[float], None]) -> None:
-    """Write the copy of a raster with overviews, all or nothing. Raises ImageError, InputError.
+    """Write the copy of a raster with overviews, once and all or nothing. Raises InputError.
 
     base:     as `copy_base` returns it.
     progress: called with the part that is done, 0 to 1; what it raises ends the work.
     """
     part = path.with_suffix(".part")
     try:
-        with gdal(raster.path.name), opened(raster.path, raster.driver) as source:
-            _copy_parts(raster, source, part, base, progress)
+        turn = Turn(path.with_suffix(".lock"), lambda: progress(0.0))
+        try:
+            if path.exists():  # another thread or process has made it meanwhile
+                return
+            with gdal(raster.path.name), opened(raster.path, raster.driver) as source:
+                _copy_parts(raster, source, part, base, progress)
             raster.check_unchanged()
-        part.replace(path)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+            turn.release()
     except (ImageError, OSError) as error:
-        why = reason(error) if isinstance(error, OSError) else error.why
         raise InputError(
             f"The overview of {raster.path.name} cannot be made.",
-            why=why,
+            why=reason(error) if isinstance(error, OSError) else error.why or str(error),
             todo="Free some space in the folder of the results, and check that the file is complete. Or add "
             "overviews to the file yourself: gdaladdo -r average",
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _copy_parts(

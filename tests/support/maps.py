@@ -15,6 +15,8 @@ CLASSES = Classes(
     ("grass", "cropland", "water", "<b>road</b>"),
     ((110, 190, 90), (220, 180, 80), (60, 110, 220), (128, 128, 128)),
 )
+UNNAMED = 9
+"""A class id without a name."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class MapFolder:
 def write_map(folder: Path, height: int = 700, width: int = 1000, **options: Any) -> MapFolder:
     """Write a map: grass at the upper left, cropland at the upper right, water at the lower left, then road.
 
-    The last 50 columns have no data. The confidence is that of the row in percent, 0 to 99.
+    A corner has the id 9, which has no name, and the last 50 columns have no data. The confidence is that of the row
+    in percent, 0 to 99.
     """
     labels = np.zeros((height, width), np.uint8)
     labels[:, width // 2 :] += 1
     labels[height // 2 :] += 2
     percent = (np.arange(height)[:, None] % 100 + np.zeros((1, width))).astype(np.uint8)
+    labels[10:60, 10:60] = UNNAMED
     labels[:, -50:] = percent[:, -50:] = 255
     names = ("scene.tif", "scene_mask.tif", "scene_confidence.tif")
     scene, mask, confidence = (folder / name for name in names)

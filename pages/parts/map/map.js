@@ -2,6 +2,7 @@
 // Python runs again only to renew a link that has expired.
 
 const POLL = 400; // milliseconds between two questions whether the map is ready
+const RENEWAL = 5000; // milliseconds for another link before the expired one is reported
 const LOCATOR = 132; // CSS pixels of the longer side of the locator map
 const NO_DATA = 255;
 
@@ -18,7 +19,11 @@ class TiledMap {
     this.imageCanvas = this.find(".image canvas");
     this.resultCanvas = this.find(".result canvas");
     this.locator = this.find(".locator");
-    this.tiles = new Tiles({ loaded: () => this.draw(), failed: (error) => this.tileFailed(error) });
+    this.tiles = new Tiles({
+      loaded: () => this.draw(),
+      failed: (error) => this.tileFailed(error),
+      labels: (values) => this.addClasses(values),
+    });
     this.legend = new Legend(this.find(".entries"), {
       press: (id) => this.pressClass(id),
       only: (id) => this.isolate(id),
@@ -36,17 +41,16 @@ class TiledMap {
   async show({ address }, trigger) {
     this.trigger = trigger;
     if (address === this.tiles.address) return;
-    this.tiles.address = address;
+    this.tiles.setAddress(address);
     this.renewing = false;
     this.find(".failure").hidden = true;
-    this.tiles.retry();
     try {
       const info = await this.opened(address);
       if (info) this.begin(info);
     } catch (error) {
       if (this.stopping.signal.aborted || address !== this.tiles.address) return;
       this.setState("error", error.message);
-      if (error.expired) this.renew();
+      if (error.expired) this.renew(error);
     }
   }
 
@@ -73,10 +77,7 @@ class TiledMap {
       this.tiles.forget();
       this.find(".failure").hidden = true;
       this.hidden.clear();
-      this.legend.fill(info.classes.map((row) => ({ ...row, pixels: 0 })), 1);
-      for (const share of this.root.querySelectorAll(".entry .share")) share.remove();
-      for (const row of info.classes) this.legend.entries.get(row.id).toggle.title = row.name;
-      this.names = new Map(info.classes.map(({ id, name }) => [id, name]));
+      this.fillLegend();
       this.root.toggleAttribute("data-mask-only", !info.confidence);
       const button = this.find("[data-mode=confidence]");
       button.setAttribute("aria-disabled", String(!info.confidence));
@@ -86,6 +87,25 @@ class TiledMap {
     this.showSettings();
     this.repaint();
     this.resize();
+    if (this.point) this.readValue();
+  }
+
+  fillLegend() {
+    const { classes } = this.info;
+    this.known = new Set(classes.map(({ id }) => id));
+    this.legend.fill(classes.map((row) => ({ ...row, pixels: 0 })), 1);
+    for (const share of this.root.querySelectorAll(".entry .share")) share.remove(); // the map is not counted
+    for (const { id, name } of classes) this.legend.entries.get(id).toggle.title = name;
+  }
+
+  /** Adds the classes of a tile that have no name to the legend: none is invisible because it was not announced. */
+  addClasses(values) {
+    const ids = [...new Set(values)].filter((id) => id !== NO_DATA && !this.known.has(id));
+    if (!ids.length) return;
+    this.info.classes.push(...ids.map((id) => ({ id, name: `class ${id}`, color: this.info.colors[id] })));
+    this.info.classes.sort((a, b) => a.id - b.id);
+    this.fillLegend();
+    this.repaint();
   }
 
   setState(state, text = "") {
@@ -95,18 +115,23 @@ class TiledMap {
     if (text) notice.textContent = text;
   }
 
-  /** The link has expired: the page makes another one. */
-  renew() {
+  /** The link has expired: the page makes another one. If it does not, that is reported. */
+  renew(error) {
     if (this.renewing) return;
     this.renewing = true;
     this.trigger("renew", Date.now());
+    setTimeout(() => this.renewing && !this.stopping.signal.aborted && this.report(error), RENEWAL);
   }
 
-  tileFailed(error) {
+  report(error) {
     const box = this.find(".failure");
     box.querySelector("span").textContent = `Part of the map cannot be shown. ${error.message}`;
     box.hidden = false;
-    if (error.expired) this.renew();
+  }
+
+  tileFailed(error) {
+    if (error.expired) this.renew(error);
+    else this.report(error);
   }
 
   retry() {
@@ -312,8 +337,9 @@ class TiledMap {
   /** Draws all of the map small, with a frame around what the panes show. */
   drawLocator({ scale, left, top }) {
     const { locator, grid } = this;
-    const side = LOCATOR / Math.max(grid.width, grid.height);
     const ratio = devicePixelRatio;
+    const small = this.resultCanvas.width / ratio < 480;
+    const side = (small ? LOCATOR / 2 : LOCATOR) / Math.max(grid.width, grid.height);
     const [width, height] = [grid.width, grid.height].map((size) => Math.max(8, Math.round(size * side * ratio)));
     if (locator.width !== width || locator.height !== height) {
       Object.assign(locator, { width, height });
@@ -428,8 +454,8 @@ class TiledMap {
   async readValue() {
     this.value = null;
     this.showReadout();
-    if (this.asking || !this.point) return;
-    this.asking = true;
+    if (this.reading || !this.point) return;
+    this.reading = true;
     const { x, y } = this.point;
     try {
       const response = await fetchMap(`${this.tiles.address}/value/${x}/${y}.json`, this.stopping.signal);
@@ -438,9 +464,9 @@ class TiledMap {
     } catch (error) {
       if (this.stopping.signal.aborted) return;
       this.value = { error: error.message };
-      if (error.expired) this.renew();
+      if (error.expired) this.renew(error);
     } finally {
-      this.asking = false;
+      this.reading = false;
     }
     this.showReadout();
     if (this.point && (this.point.x !== x || this.point.y !== y)) this.readValue();

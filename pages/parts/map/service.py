@@ -190,7 +190,7 @@ class MapSource:
 
     def _report(self, progress: float) -> None:
         if self._stopped:
-            raise InputError("The overview was not finished.", why="The server stops.")
+            raise InputError("The overview was not finished.", why="The server stops, or shows other maps.")
         self._progress = progress
 
     def _ready(self, opened: OpenMap) -> dict[str, Any]:
@@ -206,6 +206,7 @@ class MapSource:
                 {**row, "name": terminal(row["name"])}
                 for row in class_rows(files.classes, files.classes.table())
             ],
+            "colors": ["#{:02x}{:02x}{:02x}".format(*color) for color in files.classes.table().tolist()],
             "transform": scene.transform,
             "crs": terminal(places.name()),
             "meters_per_pixel": places.meters_per_pixel(),

@@ -63,7 +63,8 @@ async function fetchMap(url, signal) {
 }
 
 /**
- * Requests tiles, at most AT_ONCE at a time, and keeps the last ones. `on.loaded()`, `on.failed(error)`.
+ * Requests tiles, at most AT_ONCE at a time, and keeps the last ones. `on.loaded()`, `on.failed(error)`, and
+ * `on.labels(values)` for each tile of the mask.
  * A tile: {image} of the scene, or {values, width, height} of a plane.
  */
 class Tiles {
@@ -75,6 +76,13 @@ class Tiles {
     this.running = new Map(); // key -> AbortController
     this.queue = [];
     this.needed = new Set();
+    this.expired = false; // the link does not hold any more: nothing is requested until there is another one
+  }
+
+  /** Takes the address of a map, with its link; what failed is requested again. */
+  setAddress(address) {
+    this.address = address;
+    this.retry();
   }
 
   /** Returns a tile that is there, and marks it as used. */
@@ -111,23 +119,28 @@ class Tiles {
   }
 
   pump() {
-    while (this.running.size < AT_ONCE && this.queue.length) this.load(...this.queue.shift());
+    while (!this.expired && this.running.size < AT_ONCE && this.queue.length) this.load(...this.queue.shift());
   }
 
   async load(layer, tile) {
     const key = keyOf(layer, tile);
     const control = new AbortController();
+    const { address } = this;
     this.running.set(key, control);
     try {
-      const response = await fetchMap(`${this.address}/${key}.png`, control.signal);
+      const response = await fetchMap(`${address}/${key}.png`, control.signal);
       const value = layer === "scene"
         ? { image: await createImageBitmap(await response.blob()) }
         : await decodePlane(new Uint8Array(await response.arrayBuffer()));
       if (control.signal.aborted) value.image?.close();
-      else this.keep(key, value);
+      else {
+        this.keep(key, value);
+        if (layer === "mask") this.on.labels(value.values);
+      }
     } catch (error) {
-      if (!control.signal.aborted) {
-        this.failed.set(key, error);
+      if (!control.signal.aborted && address === this.address) {
+        if (error.expired) this.expired = true;
+        else this.failed.set(key, error);
         this.on.failed(error);
       }
     } finally {
@@ -150,6 +163,7 @@ class Tiles {
 
   /** Forgets what failed, so that it is requested again. */
   retry() {
+    this.expired = false;
     this.failed.clear();
   }
 
