@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.datasets.source import Names
     from core.endpoints.endpoint import EndpointInfo
+    from core.evaluation.bootstrap import Interval
     from core.evaluation.pairs import LabeledImage
     from core.evaluation.results import Evaluation
     from core.evaluation.run import EvaluationFailure, EvaluationTask, ImageOutcome
@@ -261,19 +263,34 @@ def _print(evaluation: Evaluation, as_json: bool) -> None:
     if as_json:
         print_document(document(evaluation))
         return
+    from core.evaluation.bootstrap import HOW
+    from core.imaging.scores import ABSENT_CLASSES
+
     print_table("Scores", _measure_rows(evaluation))
     print_table("IoU by class", _class_rows(evaluation))
+    if evaluation.comparison is not None:
+        say(evaluation.comparison.sentence)
+    say(f"{ABSENT_CLASSES} {HOW}")
 
 
 def _measure_rows(evaluation: Evaluation) -> list[dict[str, str]]:
+    from core.evaluation.bootstrap import COMPARED_CONFIDENCE
     from core.imaging.scores import MEASURES
 
+    comparison = evaluation.comparison
     rows = []
     for name, (title, _) in MEASURES.items():
         values = [endpoint.measures[name] for endpoint in evaluation.endpoints]
-        row = {"score": title} | _by_endpoint(evaluation, values)
+        bounds = [endpoint.intervals[name] for endpoint in evaluation.endpoints]
+        row = {"score": title} | _by_endpoint(evaluation, values, bounds)
+        if comparison is not None:
+            row[f"{COMPARED_CONFIDENCE:.0%} interval"] = _bounds(comparison.intervals[name], sign="+")
         rows.append(row)
     return rows
+
+
+def _bounds(bounds: Interval | None, sign: str = "") -> str:
+    return "-" if bounds is None else f"{bounds.low:{sign}.4f} to {bounds.high:{sign}.4f}"
 
 
 def _class_rows(evaluation: Evaluation) -> list[dict[str, str]]:
@@ -286,10 +303,13 @@ def _class_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     ]
 
 
-def _by_endpoint(evaluation: Evaluation, values: list[float]) -> dict[str, str]:
-    row = {
-        scores.endpoint: _number(value) for scores, value in zip(evaluation.endpoints, values, strict=True)
-    }
+def _by_endpoint(
+    evaluation: Evaluation, values: Sequence[float], bounds: Sequence[Interval | None] = ()
+) -> dict[str, str]:
+    """Return the value of each endpoint, with its confidence interval if it has one, and the difference of two."""
+    row = {}
+    for scores, value, interval in zip_longest(evaluation.endpoints, values, bounds):
+        row[scores.endpoint] = _number(value) + (f" ({_bounds(interval)})" if interval else "")
     if len(values) > 1:
         less = values[0] - values[1]
         row["difference"] = "-" if less != less else f"{less:+.4f}"  # noqa: PLR0124  # NaN

@@ -34,8 +34,6 @@ EXCEPTIONS = {
     ("core/render/figures.py", "Figures"): "Matplotlib's term",
     ("core/training/diagnosis.py", "picture"): "patterns for the text of AWS and of containers",
     ("pages/parts/segment/results.py", "figures"): "the downloadable comparison figure",
-    ("CHANGELOG.md", "Boundary IoU"): "names what the trimap IoU was called before",
-    ("docs/glossary.md", "Boundary IoU"): "defines the measure of Cheng et al. 2021, and cites the paper",
 }
 """(file, word as written) -> why it may be there."""
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.escaping import html
+from core.evaluation.bootstrap import COMPARED_CONFIDENCE, HOW, Interval
 from core.evaluation.report import Row, class_rows, failure_rows
 from core.evaluation.results import WHY_JOBS_DIFFER, EndpointScores, Evaluation
 from core.evaluation.samples import EvaluationSample, smaller
 from core.imaging.classes import IGNORE, Classes, Color
-from core.imaging.scores import MEASURES
+from core.imaging.scores import ABSENT_CLASSES, MEASURES
 from core.render.difference import CORRECT, DIFFERENCE, WRONG, difference
 from core.render.overlay import overlay_image
 from core.text import DASH, percent, plural
@@ -33,6 +34,9 @@ MOST_CLASSES = 24
 """The largest number of classes for which the confusion matrix is drawn; with more, the largest errors are listed."""
 
 MOST_ERRORS = 20
+
+PERCENTS = ("dice", "accuracy", "trimap_iou", "image_iou", "boundary_iou", "boundary_f1")
+"""Scores of a class, in the columns after its IoU."""
 
 
 def to_html(of: Evaluation, samples: Sequence[EvaluationSample], made_at: datetime) -> bytes:
@@ -68,22 +72,37 @@ def _facts(of: Evaluation, made_at: datetime) -> str:
 
 
 def _measures(of: Evaluation) -> str:
-    """Return tiles for one endpoint, or a table with the difference for two."""
+    """Return tiles for one endpoint, or a table with the difference for two; and the rules behind the means."""
+    rules = f'<p class="soft">{html(ABSENT_CLASSES)} {html(HOW)}</p>'
     if len(of.endpoints) == 1:
+        (result,) = of.endpoints
         tiles = [
             f'<div class="measure" title="{html(MEASURES[name][1])}"><b>{percent(value)}</b>'
-            f"<span>{html(MEASURES[name][0])}</span></div>"
-            for name, value in of.endpoints[0].measures.items()
+            f"<span>{html(MEASURES[name][0])}{_bounds(result.intervals[name])}</span></div>"
+            for name, value in result.measures.items()
         ]
-        return f'<div class="measures">{"".join(tiles)}</div>'
+        return f'<div class="measures">{"".join(tiles)}</div>{rules}'
     first, second = of.endpoints
-    head = ["Score", first.endpoint, second.endpoint, "Difference"]
-    rows = [
-        [html(title), percent(first.measures[name]), percent(second.measures[name]),
-         _points(first.measures[name] - second.measures[name])]
-        for name, (title, _) in MEASURES.items()
-    ]  # fmt: skip
-    return _table(head, rows)
+    comparison = of.comparison
+    assert comparison is not None  # noqa: S101  # for the type checker: there are two
+    head = ["Score", first.endpoint, second.endpoint, "Difference", f"{COMPARED_CONFIDENCE:.0%} interval"]
+    rows = []
+    for name, (title, _) in MEASURES.items():
+        values = [f"{percent(each.measures[name])}{_bounds(each.intervals[name])}" for each in of.endpoints]
+        gap = [_points(comparison.differences[name]), _point_bounds(comparison.intervals[name])]
+        rows.append([html(title), *values, *gap])
+    return f"<p><b>{html(comparison.sentence)}</b></p>{_table(head, rows)}{rules}"
+
+
+def _bounds(bounds: Interval | None) -> str:
+    """Return the interval of a score as HTML; empty without one."""
+    if bounds is None:
+        return ""
+    return f' <small class="soft">({percent(bounds.low)} to {percent(bounds.high)})</small>'
+
+
+def _point_bounds(bounds: Interval | None) -> str:
+    return DASH if bounds is None else f"{bounds.low * 100:+.1f} to {bounds.high * 100:+.1f}"
 
 
 def _jobs(of: Evaluation) -> str:
@@ -110,7 +129,17 @@ def _classes(of: Evaluation) -> str:
     size = len(of.classes)
     cells = [_class_cells(of.classes, rows[class_id::size]) for class_id in range(size)]
     if len(of.endpoints) == 1:
-        head = ["Class", "Ground truth share", "IoU", "Dice", "Accuracy", "Trimap IoU", "IoU per image"]
+        head = [
+            "Class",
+            "Ground truth share",
+            "IoU",
+            "Dice",
+            "Accuracy",
+            "Trimap IoU",
+            "IoU per image",
+            "Boundary IoU",
+            "Boundary F1",
+        ]
     else:
         first, second = of.endpoints
         head = [
@@ -127,7 +156,7 @@ def _class_cells(classes: Classes, rows: Sequence[Row]) -> list[str]:
     first = rows[0]
     name = f"{_swatch(classes.colors[first['id']])}{html(first['class'])}"
     if len(rows) == 1:
-        others = [percent(first[key]) for key in ("dice", "accuracy", "trimap_iou", "image_iou")]
+        others = [percent(first[key]) for key in PERCENTS]
         return [name, percent(first["true_share"]), _bar(first["iou"]), *others]
     difference_in_iou = first["iou_difference"]
     return [
@@ -238,8 +267,8 @@ def _meaning() -> str:
     rows = "".join(f"<dt>{html(title)}</dt><dd>{html(meaning)}</dd>" for title, meaning in MEASURES.values())
     return (
         "<p>IoU (intersection over union) of a class: the pixels that have the class in both ground truth and "
-        "prediction, divided by those that have it in either. Pixels whose ground truth is 255 are not counted. A "
-        "class in neither ground truth nor prediction is not part of any mean.</p>"
+        "prediction, divided by those that have it in either. Pixels whose ground truth is 255 are not counted. "
+        f"{html(ABSENT_CLASSES)}</p>"
         f"<dl>{rows}</dl>"
     )
 

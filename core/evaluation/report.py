@@ -2,6 +2,7 @@
 
 classes.csv     one row per endpoint and class
 images.csv      one row per endpoint and image, worst first
+scores.csv      one row per endpoint and score, with its interval; and per score the difference of two endpoints
 confusion.csv   the confusion matrix: one row per endpoint, actual and predicted class with any pixels
 report.json     everything
 report.html     a page with images, to read or print
@@ -14,9 +15,10 @@ from typing import Any
 
 from core.errors import CoreError
 from core.escaping import json_bytes
+from core.evaluation.bootstrap import COMPARED_CONFIDENCE, CONFIDENCE, HOW, Comparison, Interval
 from core.evaluation.results import WHY_JOBS_DIFFER, EndpointScores, Evaluation
 from core.imaging.classes import IGNORE
-from core.imaging.scores import MEASURES
+from core.imaging.scores import ABSENT_CLASSES, MEASURES
 
 Row = dict[str, Any]
 
@@ -39,11 +41,43 @@ def class_rows(of: Evaluation) -> list[Row]:
                 "accuracy": number_or_none(result.scores.accuracy[class_id]),
                 "trimap_iou": number_or_none(result.trimap.iou[class_id]),
                 "image_iou": number_or_none(result.per_image.iou[class_id]),
+                "boundary_iou": number_or_none(result.contours.iou[class_id]),
+                "boundary_f1": number_or_none(result.contours.f1[class_id]),
             }
             if difference is not None:
                 row["iou_difference"] = None if index else number_or_none(difference[class_id])
             rows.append(row)
     return rows
+
+
+def score_rows(of: Evaluation) -> list[Row]:
+    """Return one row per endpoint and score, then one per score with the difference, as in scores.csv."""
+    rows = [
+        _score_row(result.endpoint, name, result.measures[name], result.intervals[name], CONFIDENCE)
+        for result in of.endpoints
+        for name in MEASURES
+    ]
+    if (comparison := of.comparison) is not None:
+        names = f"{comparison.first} minus {comparison.second}"
+        rows += [
+            _score_row(
+                names, name, comparison.differences[name], comparison.intervals[name], COMPARED_CONFIDENCE
+            )
+            for name in MEASURES
+        ]
+    return rows
+
+
+def _score_row(endpoint: str, name: str, value: float, bounds: Interval | None, confidence: float) -> Row:
+    low, high = (None, None) if bounds is None else (bounds.low, bounds.high)
+    return {
+        "endpoint": endpoint,
+        "score": name,
+        "value": number_or_none(value),
+        "low": low,
+        "high": high,
+        "confidence": confidence,
+    }
 
 
 def image_rows(of: Evaluation) -> list[Row]:
@@ -58,6 +92,8 @@ def image_rows(of: Evaluation) -> list[Row]:
             "height": image.score.height,
             "mean_iou": number_or_none(image.mean_iou),
             "pixel_accuracy": number_or_none(image.pixel_accuracy),
+            "boundary_iou": number_or_none(image.boundary_iou),
+            "boundary_f1": number_or_none(image.boundary_f1),
             "ignored_pixels": image.score.ignored,
             "endpoint_seconds": round(image.score.seconds, 4),
         }
@@ -91,10 +127,35 @@ def document(of: Evaluation) -> dict[str, Any]:
         "endpoints": [_endpoint(of, result) for result in of.endpoints],
         "by_class": class_rows(of),
         "by_image": image_rows(of),
+        "comparison": comparison_row(of.comparison),
         "failed": failure_rows(of),
         "notes": list(of.notes),
         "meaning": {name: meaning for name, (_, meaning) in MEASURES.items()},
+        "absent_classes": ABSENT_CLASSES,
+        "intervals": HOW,
     }
+
+
+def comparison_row(comparison: Comparison | None) -> Row | None:
+    """Return the comparison of two endpoints in JSON types; None for a single one."""
+    if comparison is None:
+        return None
+    return {
+        "first": comparison.first,
+        "second": comparison.second,
+        "differences": {name: number_or_none(value) for name, value in comparison.differences.items()},
+        "intervals": {name: interval_row(bounds) for name, bounds in comparison.intervals.items()},
+        "first_wins": comparison.first_wins,
+        "second_wins": comparison.second_wins,
+        "ties": comparison.ties,
+        "better": comparison.better,
+        "sentence": comparison.sentence,
+    }
+
+
+def interval_row(bounds: Interval | None) -> list[float] | None:
+    """Return the bounds, low and high; None where there is no interval."""
+    return None if bounds is None else [bounds.low, bounds.high]
 
 
 def failure_rows(of: Evaluation) -> list[Row]:
@@ -133,6 +194,7 @@ def _endpoint(of: Evaluation, result: EndpointScores) -> Row:
     return {
         "name": result.endpoint,
         "measures": {name: number_or_none(value) for name, value in result.measures.items()},
+        "intervals": {name: interval_row(bounds) for name, bounds in result.intervals.items()},
         "counted_pixels": result.total.pixels,
         "ignored_pixels": result.total.ignored,
         "confusion": result.total.counts.tolist(),

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.evaluation.bootstrap import Comparison, ImageTable, Interval, compared, interval, resampled_scores
 from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, EvaluationTask, ImageOutcome
 from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
-from core.imaging.scores import ConfusionMatrix, ImageMeans, Scores, image_means, scores
+from core.imaging.contours import boundary_f1, boundary_iou, contour_table
+from core.imaging.scores import ConfusionMatrix, ImageMeans, Scores, image_means, mean_of, scores
 from core.text import plural
 
 WHY_JOBS_DIFFER = (
@@ -30,11 +32,28 @@ class ImageMeasures:
 
     score:                    its pixel counts.
     mean_iou, pixel_accuracy: NaN where the whole ground truth is 255.
+    boundary_iou, boundary_f1: means of its classes; NaN also where they were not computed.
     """
 
     score: ImageScore
     mean_iou: float
     pixel_accuracy: float
+    boundary_iou: float
+    boundary_f1: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContourScores:
+    """The scores of the contours; see `core.imaging.contours`. NaN for a class without a contour, or if not computed.
+
+    iou: (K,) float64, boundary IoU of each class, all images counted together.
+    f1:  (K,) float64, boundary F1 of each class, mean over the images.
+    """
+
+    iou: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    mean_iou: float
+    mean_f1: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +65,9 @@ class EndpointScores:
     scores:      cumulative scores, of `total`.
     trimap:      cumulative scores of `band`: the trimap IoU.
     per_image:   averages over the images.
+    contours:    boundary IoU and boundary F1.
     images:      worst first.
+    resampled:   the scores of each resample of the images, by key; see `core.evaluation.bootstrap`.
     """
 
     endpoint: str
@@ -55,7 +76,9 @@ class EndpointScores:
     scores: Scores
     trimap: Scores
     per_image: ImageMeans
+    contours: ContourScores
     images: tuple[ImageMeasures, ...]
+    resampled: Mapping[str, NDArray[np.float64]]
 
     @property
     def measures(self) -> dict[str, float]:
@@ -69,6 +92,17 @@ class EndpointScores:
             "pixel_accuracy": overall.pixel_accuracy,
             "mean_accuracy": overall.mean_accuracy,
             "frequency_weighted_iou": overall.frequency_weighted_iou,
+            "boundary_mean_iou": self.contours.mean_iou,
+            "boundary_f1": self.contours.mean_f1,
+        }
+
+    @property
+    def intervals(self) -> dict[str, Interval | None]:
+        """Return the confidence interval of each of the `measures`; None where it cannot be computed."""
+        count = len(self.images)
+        return {
+            name: interval(self.resampled[name], count) if name in self.resampled else None
+            for name in self.measures
         }
 
 
@@ -113,6 +147,22 @@ class Evaluation:
         first, second = self.endpoints
         difference: NDArray[np.float64] = first.scores.iou - second.scores.iou
         return difference
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """Return the paired comparison of two endpoints; None for a single one."""
+        if len(self.endpoints) < 2:
+            return None
+        image_ious = [
+            np.array([image.mean_iou for image in sorted(result.images, key=_by_name)])
+            for result in self.endpoints
+        ]
+        return compared(
+            [result.endpoint for result in self.endpoints],
+            [result.measures for result in self.endpoints],
+            [result.resampled for result in self.endpoints],
+            image_ious,
+        )
 
 
 def resolve_classes(
@@ -174,16 +224,72 @@ def score_outcomes(
 def endpoint_scores(endpoint: str, rows: Sequence[ImageScore], classes: int) -> EndpointScores:
     """Return the scores of one endpoint. Adds one confusion matrix at a time: with 254 classes each takes 0.5 MB."""
     total, band = ConfusionMatrix.zeros(classes), ConfusionMatrix.zeros(classes)
-    images, ious = [], []
-    for row in rows:
-        matrix = row.confusion(classes)
-        total, band = total + matrix, band + row.band_confusion(classes)
+    images, ious, pixels, trimaps = [], [], [], []
+    ordered = sorted(rows, key=lambda row: row.name)  # the same draws of the bootstrap for every endpoint
+    for row in ordered:
+        matrix, near = row.confusion(classes), row.band_confusion(classes)
+        total, band = total + matrix, band + near
         measured = scores(matrix)
-        images.append(ImageMeasures(row, measured.mean_iou, measured.pixel_accuracy))
+        contours = _contours([row], classes)
+        images.append(
+            ImageMeasures(
+                row, measured.mean_iou, measured.pixel_accuracy, contours.mean_iou, contours.mean_f1
+            )
+        )
         ious.append(measured.iou)
+        pixels.append(_class_pixels(matrix))
+        trimaps.append(_class_pixels(near))
+    contours = _contours(ordered, classes)
+    resampled = resampled_scores(_image_table(ordered, images, pixels, trimaps, classes)) if images else {}
     images.sort(key=lambda image: (np.isnan(image.mean_iou), image.mean_iou, image.score.name))
     return EndpointScores(
-        endpoint, total, band, scores(total), scores(band), image_means(ious, classes), tuple(images)
+        endpoint,
+        total,
+        band,
+        scores(total),
+        scores(band),
+        image_means(ious, classes),
+        contours,
+        tuple(images),
+        resampled,
+    )
+
+
+def _by_name(image: ImageMeasures) -> str:
+    return image.score.name
+
+
+def _class_pixels(matrix: ConfusionMatrix) -> NDArray[np.float64]:
+    """Return the correct pixels, those of the ground truth and the predicted ones of each class, (3, K) float64."""
+    parts = [np.diag(matrix.counts), matrix.ground_truth, matrix.counts.sum(axis=0)]
+    return np.array(parts, np.float64)
+
+
+def _contours(rows: Sequence[ImageScore], classes: int) -> ContourScores:
+    """Return the scores of the contours; all NaN if those of an image were not computed."""
+    counts = [row.contours for row in rows if row.contours is not None]
+    if len(counts) < len(rows) or not rows:
+        return ContourScores(np.full(classes, np.nan), np.full(classes, np.nan), np.nan, np.nan)
+    iou = boundary_iou([count for image in counts for count in image], classes)
+    by_image = image_means([boundary_f1(image, classes) for image in counts], classes)
+    return ContourScores(iou, by_image.iou, mean_of(iou), by_image.mean_iou)
+
+
+def _image_table(
+    rows: Sequence[ImageScore],
+    images: Sequence[ImageMeasures],
+    pixels: Sequence[NDArray[np.float64]],
+    trimaps: Sequence[NDArray[np.float64]],
+    classes: int,
+) -> ImageTable:
+    """Return what the bootstrap needs, of images in the order of `rows`."""
+    bands = image_f1 = None
+    if all(row.contours is not None for row in rows):
+        tables = np.stack([contour_table(row.contours or (), classes) for row in rows])
+        bands = tables[:, [2, 0, 1]]
+        image_f1 = np.array([image.boundary_f1 for image in images])
+    return ImageTable(
+        np.stack(pixels), np.stack(trimaps), bands, np.array([image.mean_iou for image in images]), image_f1
     )
 
 

@@ -15,6 +15,7 @@ from core.errors import InputError
 from core.evaluation.pairs import LabeledImage
 from core.evaluation.store import ImageScore, PredictionStore
 from core.imaging.classes import MAX_CLASSES, Classes
+from core.imaging.contours import contour_counts
 from core.imaging.image import (
     FIT,
     DecodedImage,
@@ -239,7 +240,7 @@ def _prepare(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -
     with _opened(pair, data, mask) as opened:
         confusion_matrix(opened.ground_truth, opened.ground_truth, classes)
         keys = tuple(key_of(data, opened.ground_truth, endpoint, task.fit) for endpoint in task.endpoints)
-        cached = tuple(map(store.get, keys))
+        cached = tuple(_with_contours(store.get(key), opened.ground_truth, store) for key in keys)
         image = opened.image
         encoded = encode(image, fit=task.fit) if None in cached else None
         prepared = _Prepared(
@@ -247,6 +248,17 @@ def _prepare(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -
         )
         del opened, image  # before their share of the memory budget is released
     return prepared
+
+
+def _with_contours(
+    cached: ImageScore | None, ground_truth: NDArray[np.uint8], store: PredictionStore
+) -> ImageScore | None:
+    """Return the cached score. One from before contours were counted gets their counts, from the cached mask."""
+    if cached is None or cached.contours is not None:
+        return cached
+    score = replace(cached, contours=contour_counts(ground_truth, store.predicted(cached.key)))
+    store.update(score)
+    return score
 
 
 def _score(prepared: _Prepared, endpoint: EvaluatedEndpoint, store: PredictionStore, key: str) -> ImageScore:
@@ -284,7 +296,7 @@ def _compare(
         score = ImageScore(
             key, endpoint.name, pair.name, pair.image, pair.mask, width, height,
             total.triples(), band.triples(), total.ignored, inference.endpoint_seconds,
-            (*prepared.notes, *inference.segmentation.problems),
+            (*prepared.notes, *inference.segmentation.problems), contour_counts(ground_truth, predicted),
         )  # fmt: skip
         store.add(score, predicted, inference.segmentation.classes)
     return score

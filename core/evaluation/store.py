@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from core.errors import InputError
 from core.escaping import json_bytes
 from core.imaging.classes import IGNORE, Classes
+from core.imaging.contours import ContourCounts
 from core.imaging.image import open_mask
 from core.imaging.scores import ConfusionMatrix, Triple
 from core.inference.export import write_new
@@ -49,6 +50,7 @@ _under_way: set[str] = set()
 """Keys of the invocations in progress in this process, for all stores."""
 
 FILES: Mapping[str, str] = {
+    "scores.csv": "text/csv",
     "classes.csv": "text/csv",
     "images.csv": "text/csv",
     "confusion.csv": "text/csv",
@@ -70,6 +72,7 @@ class ImageScore:
     ignored:       pixels whose ground truth is 255.
     seconds:       duration of the invocation.
     problems:      sentences on how the image was decoded, and about invalid values in the response.
+    contours:      for boundary IoU and boundary F1; None in a score from before they were computed.
     """
 
     key: str
@@ -84,6 +87,7 @@ class ImageScore:
     ignored: int
     seconds: float
     problems: tuple[str, ...] = ()
+    contours: tuple[ContourCounts, ...] | None = None
 
     def confusion(self, classes: int) -> ConfusionMatrix:
         """Return the confusion matrix of all pixels. Raises InputError for a ground truth class beyond them."""
@@ -110,6 +114,8 @@ class ImageScore:
         triples = {name: tuple(_triple(values) for values in row[name]) for name in ("pixels", "band")}
         values = {**row, **triples, "image": row["photo"], "problems": tuple(row["problems"])}
         del values["photo"]
+        if row.get("contours") is not None:
+            values["contours"] = tuple(_contour_counts(counts) for counts in row["contours"])
         score = cls(**values)
         texts = (score.endpoint, score.name, score.image, score.mask, *score.problems)
         numbers = (score.width, score.height, score.ignored)
@@ -182,6 +188,12 @@ class PredictionStore:
             self._append(score.to_row())
             self._scores[score.key] = score
             self._end(score.key)
+
+    def update(self, score: ImageScore) -> None:
+        """Replace a cached score, whose mask stays."""
+        with self._lock:
+            self._append(score.to_row())
+            self._scores[score.key] = score
 
     def begin(self, key: str) -> None:
         """Record that an invocation starts: if the program is killed before `add` or `give_up`, it may be billed."""
@@ -279,6 +291,16 @@ def _triple(values: Any) -> Triple:
     if not (0 <= actual < IGNORE and 0 <= predicted <= IGNORE and 0 <= pixels < MOST):
         raise ValueError("a class id or a count is out of range")
     return actual, predicted, pixels
+
+
+def _contour_counts(values: Any) -> ContourCounts:
+    """Return the counts of a class. Raises TypeError, ValueError."""
+    counts = ContourCounts(*values)
+    if not all(type(number) is int for number in counts):
+        raise TypeError("a count is not an integer")
+    if not (0 <= counts.class_id < IGNORE and all(0 <= number < MOST for number in counts)):
+        raise ValueError("a class id or a count is out of range")
+    return counts
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

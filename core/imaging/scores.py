@@ -13,6 +13,8 @@ Sources:
                         BMVC 2013.
     Trimap IoU          Kohli, Ladický, Torr, "Robust Higher Order Potentials for Enforcing Label Consistency",
                         IJCV 2009; see `trimap_band`. It is not the boundary IoU of Cheng et al., CVPR 2021.
+    Boundary IoU, boundary F1
+                        See `core.imaging.contours`.
 """
 
 from __future__ import annotations
@@ -52,8 +54,30 @@ MEASURES = {
         "Frequency-weighted IoU",
         "Mean of the per-class IoU, each class weighted by its share of the ground truth pixels.",
     ),
+    "boundary_mean_iou": (
+        "Boundary IoU",
+        (
+            "Mean IoU of the pixels within 2 % of the image diagonal of the contour of their own mask, inside of it; "
+            "the pixels of all images are counted together (Cheng et al. 2021). Pixels of 255 are not counted and "
+            "make no contour."
+        ),
+    ),
+    "boundary_f1": (
+        "Boundary F1",
+        (
+            "F1 of the contour pixels that are within 0.75 % of the image diagonal of the other mask's contour: mean "
+            "of the classes of an image, averaged over the images (Csurka et al. 2013). Pixels of 255 are not "
+            "counted and make no contour."
+        ),
+    ),
 }
 """Every score of a whole dataset: JSON key -> label and meaning. The module docstring has the sources."""
+
+ABSENT_CLASSES = (
+    "A class that is in neither ground truth nor prediction is not part of a mean: of all images together, or of the "
+    "one image for a mean per image. Mean accuracy leaves out each class that is not in the ground truth."
+)
+"""The rule for classes without pixels, which is shown next to the means."""
 
 Triple = tuple[int, int, int]
 """Class in the ground truth, predicted class (255: none of the classes), number of pixels."""
@@ -186,9 +210,9 @@ def scores(of: ConfusionMatrix) -> Scores:
         iou,
         dice,
         accuracy,
-        _mean(iou),
-        _mean(dice),
-        _mean(accuracy),
+        mean_of(iou),
+        mean_of(dice),
+        mean_of(accuracy),
         float(correct.sum() / of.pixels) if of.pixels else float("nan"),
         float((ground_truth[present] * iou[present]).sum() / of.pixels) if of.pixels else float("nan"),
     )
@@ -199,7 +223,7 @@ def image_means(ious: Sequence[NDArray[np.float64]], classes: int) -> ImageMeans
     table = np.array(ious, np.float64).reshape(len(ious), classes)
     valid = ~np.isnan(table)
     sums, images = np.where(valid, table, 0.0).sum(axis=0), valid.sum(axis=0).astype(np.float64)
-    return ImageMeans(_divided(sums, images), _mean(np.array([_mean(row) for row in table])))
+    return ImageMeans(_divided(sums, images), mean_of(np.array([mean_of(row) for row in table])))
 
 
 def trimap_band(ground_truth: NDArray[np.uint8], width: int = TRIMAP_WIDTH) -> NDArray[np.bool_]:
@@ -218,20 +242,37 @@ def trimap_band(ground_truth: NDArray[np.uint8], width: int = TRIMAP_WIDTH) -> N
     contours of both masks.) Pixels of 255 make no border of their own, but bridge one: a class on each side of a
     narrow strip of 255 makes a border across it.
     """
-    height = len(ground_truth)
-    band = np.empty(ground_truth.shape, np.bool_)
-    for rows in row_blocks(*ground_truth.shape):
+    return border_band(ground_truth, width)
+
+
+def border_band(mask: NDArray[np.uint8], width: int, *, frame: bool = False) -> NDArray[np.bool_]:
+    """Return which pixels have another class within `width` rows and columns of them, (H, W) bool.
+
+    Pixels of 255 have no class.
+
+    frame: the outside of the image counts as another class.
+    """
+    height = len(mask)
+    band = np.empty(mask.shape, np.bool_)
+    for rows in row_blocks(*mask.shape):
         top, bottom = (
             max(0, rows.start - width),
             min(height, rows.stop + width),
         )  # the rows that the windows of this block reach
-        around = ground_truth[top:bottom]
+        around = mask[top:bottom]
         highest = _windowed(np.where(around == IGNORE, np.uint8(0), around), width, np.maximum, 0)
         lowest = _windowed(around, width, np.minimum, IGNORE)
         inside = slice(rows.start - top, rows.stop - top)
         np.greater(highest[inside], lowest[inside], out=band[rows])
-        band[rows] &= ground_truth[rows] != IGNORE
+    if frame:
+        band[:width], band[-width:], band[:, :width], band[:, -width:] = True, True, True, True
+    band &= mask != IGNORE
     return band
+
+
+def dilated(marked: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Return which pixels have a marked one within `width` rows and columns of them, (H, W) bool."""
+    return _windowed(marked.view(np.uint8), width, np.maximum, 0).view(np.bool_)
 
 
 def trimap_ground_truth(ground_truth: NDArray[np.uint8], width: int = TRIMAP_WIDTH) -> NDArray[np.uint8]:
@@ -266,7 +307,7 @@ def _divided(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[
     return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
 
 
-def _mean(values: NDArray[np.float64]) -> float:
+def mean_of(values: NDArray[np.float64]) -> float:
     """Return the mean of the values that are not NaN; NaN without any."""
     valid = values[~np.isnan(values)]
     return float(valid.mean()) if valid.size else float("nan")

@@ -32,6 +32,12 @@ from core.strict_json import parse_json
 MOST_IMAGES = 200
 """Images of an evaluation that are stored, the worst first."""
 
+NO_CONTOURS = (
+    "Boundary IoU and boundary F1: not computed. This evaluation was stored by an earlier version of Segdeck. "
+    "Evaluate again to get them; cached predictions are reused."
+)
+"""The note on an evaluation that was stored before contours were counted."""
+
 HEAD = {"segdeck": "evaluation scores", "version": 1}
 
 
@@ -138,11 +144,14 @@ def _reopened(store: RunStore, document: Mapping[str, Any]) -> StoredEvaluation:
         endpoint["name"]: [ImageScore.from_row(row) for row in endpoint["images"]]
         for endpoint in document["endpoints"]
     }
+    notes = [*map(str, document["notes"])]
+    if any(score.contours is None for scores in rows.values() for score in scores):
+        notes.append(NO_CONTOURS)
     evaluation = Evaluation(
         classes,
         tuple(endpoint_scores(name, scores, len(classes)) for name, scores in rows.items()),
         tuple(map(_failure, document["failures"])),
-        tuple(map(str, document["notes"])),
+        tuple(notes),
         {name: JobScore(**job) for name, job in document["jobs"].items()},
     )
     images = {name: StoredImage(**row) for name, row in document["files"].items()}

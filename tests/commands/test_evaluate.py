@@ -146,7 +146,11 @@ def test_two_endpoints(run, street, stub_endpoint, given, tmp_path):
     differences = [row["iou_difference"] for row in document["by_class"] if row["endpoint"] == street]
     assert differences == pytest.approx([7 / 13 - 13 / 28, 10 / 14, 5 / 7])
     assert (tmp_path / "out" / "report.html").read_text().count("data:image/jpeg;base64,") == 12
-    assert "+0.0742" in run(*arguments).stdout
+    table = run(*arguments)
+    assert "+0.0742" in table.stdout
+    assert "cannot be said with 2 images" in " ".join(table.stderr.split())
+    assert document["comparison"]["better"] is None
+    assert (tmp_path / "out" / "scores.csv").read_text().count(f"{street} minus {other}") == 9
 
 
 def test_list_takes_some(run, street, given, tmp_path):

@@ -183,6 +183,10 @@ def test_two_endpoints(open_evaluate, stub_endpoint, sandbox_server, shore, eval
     assert table["difference"].round(2).tolist() == [20.83, 66.67]
     delta = next(metric.delta for metric in app.metric if metric.label == "Mean IoU")
     assert delta == "+43.8 points"
+    assert any("more than chance cannot be said with" in text.value for text in app.markdown)
+    scores = next(frame.value for frame in app.dataframe if "ahead" in frame.value)
+    assert scores.loc["Boundary IoU", "value 0"] > scores.loc["Boundary IoU", "value 1"]
+    assert any("in neither ground truth nor prediction" in text.value for text in app.caption)
 
 
 def test_uploaded_files(open_evaluate, jpeg, evaluate, read_texts):

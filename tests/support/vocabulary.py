@@ -63,12 +63,6 @@ RETIRED = (
         "beside the truth",
         ("the ground truth", "a ground-truth mask", "one source of truth"),
     ),
-    RetiredWord(
-        r"\bboundary (?:IoU|band|mean IoU)\b(?! \(Cheng)(?! of Cheng)",
-        "trimap IoU, band (boundary IoU is Cheng et al. 2021)",
-        "Boundary IoU by class",
-        ("the boundary IoU of Cheng et al.",),
-    ),
     RetiredWord(r"\btaken for\b", "confused with", "what was taken for what", ("taken from",)),
     RetiredWord(r"\bpixels right\b|\bhow right\b", "pixel accuracy", "shows how right the model is"),
     RetiredWord(

@@ -24,6 +24,14 @@ OTHERS = {
         "Trimap",
         f"Trimap IoU: IoU over pixels within {TRIMAP_WIDTH} pixels of a class border in the ground truth.",
     ),
+    "boundary_iou": (
+        "Boundary IoU",
+        "IoU of the pixels near the contour of their own mask, inside of it (Cheng et al. 2021).",
+    ),
+    "boundary_f1": (
+        "Boundary F1",
+        "F1 of the contour pixels near the other mask's contour, averaged over the images (Csurka et al. 2013).",
+    ),
     "image_iou": ("Per image", "The class's IoU in each image, averaged over the images with this class."),
 }
 

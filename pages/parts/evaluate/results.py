@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from core.evaluation.bootstrap import COMPARED_CONFIDENCE, CONFIDENCE, HOW, Interval
 from core.evaluation.files import make, worst_samples
 from core.evaluation.pairs import LabeledImage
 from core.evaluation.report import failure_rows
 from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation
 from core.evaluation.store import FILES, PredictedMasks
-from core.imaging.scores import MEASURES
+from core.imaging.scores import ABSENT_CLASSES, MEASURES
 from core.text import percent, plural
 from pages.parts import downloads, elements, formatting, messages
 from pages.parts.evaluate import class_table, confusion, image_view
@@ -30,6 +32,11 @@ LABELS: Mapping[str, tuple[str, str, str]] = {
         "Report",
         ":material/description:",
         "A page with images, to share or to print.",
+    ),
+    "scores.csv": (
+        "Scores",
+        ":material/analytics:",
+        "CSV: one row per endpoint and score, with its confidence interval.",
     ),
     "classes.csv": ("Classes", ":material/table:", "CSV: one row per endpoint and class."),
     "images.csv": ("Images", ":material/table_rows:", "CSV: one row per endpoint and image, worst first."),
@@ -65,24 +72,45 @@ def _overall(evaluation: Evaluation) -> None:
             title, meaning = MEASURES[name]
             ahead = first.measures[name] - other.measures[name]
             delta = f"{ahead * 100:+.1f} points" if other is not first and not math.isnan(ahead) else None
-            value = percent(first.measures[name])
+            value, bounds = percent(first.measures[name]), first.intervals[name]
+            if bounds is not None:
+                meaning = (
+                    f"{CONFIDENCE:.0%} interval: {percent(bounds.low)} to {percent(bounds.high)}. {meaning}"
+                )
             st.metric(title, value, delta=delta, border=True, help=meaning, width="stretch")
-    if other is not first:
+    comparison = evaluation.comparison
+    if comparison is not None:
+        st.markdown(f":material/balance: {messages.plain(comparison.sentence)}")
         names = messages.plain(first.endpoint), messages.plain(other.endpoint)
         st.caption(f"**{names[0]}**, with the difference from **{names[1]}**.")
     with st.expander("All scores"):
-        rows = {
-            MEASURES[name][0]: [scores.measures[name] for scores in evaluation.endpoints] for name in MEASURES
-        }
-        columns = [scores.endpoint for scores in evaluation.endpoints]
-        frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-        frame["meaning"] = [meaning for _, meaning in MEASURES.values()]
-        shown = {name: st.column_config.NumberColumn(format="%.4f") for name in columns}
-        elements.dataframe(
-            frame,
-            column_config={**shown, "meaning": st.column_config.TextColumn("Meaning")},
-            alt="All scores",
-        )
+        st.caption(f"{ABSENT_CLASSES} {HOW}")
+        frame, columns = all_scores(evaluation)
+        elements.dataframe(frame, column_config=columns, alt="All scores")
+
+
+def all_scores(evaluation: Evaluation) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return a row per score: of each endpoint with its interval, the difference of two, and the meaning."""
+    column = st.column_config
+    data: dict[str, list[Any]] = {}
+    columns: dict[str, Any] = {}
+    for index, scores in enumerate(evaluation.endpoints):
+        data[f"value {index}"] = [scores.measures[name] for name in MEASURES]
+        columns[f"value {index}"] = column.NumberColumn(scores.endpoint, format="%.4f")
+        data[f"interval {index}"] = [_bounds(scores.intervals[name]) for name in MEASURES]
+        columns[f"interval {index}"] = column.TextColumn(f"{CONFIDENCE:.0%} interval")
+    if (comparison := evaluation.comparison) is not None:
+        data["ahead"] = [comparison.differences[name] for name in MEASURES]
+        columns["ahead"] = column.NumberColumn("Difference", format="%+.4f")
+        data["ahead interval"] = [_bounds(comparison.intervals[name], "+") for name in MEASURES]
+        columns["ahead interval"] = column.TextColumn(f"{COMPARED_CONFIDENCE:.0%} interval")
+    data["meaning"] = [meaning for _, meaning in MEASURES.values()]
+    columns["meaning"] = column.TextColumn("Meaning")
+    return pd.DataFrame(data, index=[title for title, _ in MEASURES.values()]), columns
+
+
+def _bounds(bounds: Interval | None, sign: str = "") -> str | None:
+    return None if bounds is None else f"{bounds.low:{sign}.4f} to {bounds.high:{sign}.4f}"
 
 
 def _training_scores(evaluation: Evaluation) -> None:

@@ -14,13 +14,15 @@ from PIL import Image
 
 from core.errors import InputError
 from core.escaping import csv_bytes
+from core.evaluation.bootstrap import HOW
 from core.evaluation.html_report import MOST_CLASSES, to_html
-from core.evaluation.report import class_rows, confusion_rows, to_json
+from core.evaluation.report import class_rows, confusion_rows, score_rows, to_json
 from core.evaluation.results import Evaluation, JobScore, score_outcomes
 from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, EvaluationTask, ImageOutcome
 from core.evaluation.samples import EvaluationSample
 from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
+from core.imaging.scores import ABSENT_CLASSES
 from core.inference.invoke import EndpointResponse
 
 AT = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
@@ -77,7 +79,63 @@ def test_iou_near_class_borders_is_trimap_iou():
     assert "trimap_mean_iou" in endpoint["measures"]
     page = to_html(evaluation, [], AT).decode()
     assert "Trimap IoU" in Tags(page.encode()).texts
-    assert "boundary" not in page.lower()
+
+
+def test_contours_that_were_not_computed():
+    """Without the counts of contours, boundary IoU and boundary F1 are null, empty or a dash, and nothing else is."""
+    document = json.loads(to_json(evaluated()))
+    (endpoint,) = document["endpoints"]
+    assert [name for name, value in endpoint["measures"].items() if value is None] == [
+        "trimap_mean_iou",
+        "boundary_mean_iou",
+        "boundary_f1",
+    ]
+    assert document["by_class"][0]["boundary_iou"] is None
+
+
+def test_rules_are_next_to_the_means():
+    """JSON and page say which classes are left out of a mean, and how the intervals are computed."""
+    document = json.loads(to_json(evaluated()))
+    assert document["absent_classes"] == ABSENT_CLASSES
+    assert "at least 10 images" in document["intervals"]
+    assert f"{ABSENT_CLASSES} {HOW}" in Tags(to_html(evaluated(), [], AT)).texts
+
+
+def test_two_endpoints_with_intervals():
+    """JSON, scores.csv and page have the interval of each score, and of the difference with its sentence."""
+    evaluation = compared_on(20)
+    document = json.loads(to_json(evaluation))
+    low, high = document["endpoints"][0]["intervals"]["mean_iou"]
+    assert low < document["endpoints"][0]["measures"]["mean_iou"] < high
+    assert document["comparison"]["better"] == "coast"
+    assert document["comparison"]["first_wins"] == 20
+    page = to_html(evaluation, [], AT)
+    assert document["comparison"]["sentence"] in Tags(page).texts
+    rows = list(csv.DictReader(io.StringIO(csv_bytes(score_rows(evaluation)).decode())))
+    last = next(row for row in rows if (row["endpoint"], row["score"]) == ("coast minus inland", "mean_iou"))
+    assert float(last["low"]) < float(last["value"]) < float(last["high"])
+    assert last["confidence"] == "0.99"
+
+
+def compared_on(images: int) -> Evaluation:
+    """Return an evaluation of two endpoints in which the first one is better, by another amount in each image."""
+    outcomes = [
+        ImageOutcome(
+            f"{index}",
+            tuple(
+                ImageScore(
+                    f"{index}", name, f"{index}", "a.jpg", "a.png", 4, 4,
+                    ((0, 0, right + index), (0, 1, 40 - right - index), (1, 1, 40)), (), 0, 0.5,
+                )
+                for name, right in (("coast", 15), ("inland", 4 + index % 3))
+            ),
+            (),
+            2,
+        )
+        for index in range(images)
+    ]  # fmt: skip
+    endpoints = [EvaluatedEndpoint(name, "one", "", CLASSES, nobody) for name in ("coast", "inland")]
+    return score_outcomes(outcomes, EvaluationTask((), endpoints, CLASSES))
 
 
 def test_confusion_has_predictions_that_are_not_classes():

@@ -88,6 +88,22 @@ def test_dataset_is_evaluated(tmp_path):
     assert list(found.measures)[:2] == ["mean_iou", "image_mean_iou"]
 
 
+def test_cached_prediction_without_contours_gets_them(tmp_path):
+    """A prediction cached by an earlier version gets its contours counted from its mask, without a call."""
+    model = Model(TRUTH.clip(0, 1))
+    (first,) = ran([pair("a", 10)], [asked(model)], tmp_path)
+    lines = (tmp_path / LINES).read_text().splitlines()
+    row = json.loads(lines[1])
+    del row["contours"]
+    (tmp_path / LINES).write_text("\n".join((lines[0], json.dumps(row))) + "\n")
+    assert PredictionStore(tmp_path).get(row["key"]).contours is None
+    (second,) = ran([pair("a", 10)], [asked(model)], tmp_path)
+    assert second.scores == first.scores
+    assert first.scores[0].contours
+    assert (model.calls, second.calls) == (1, 0)
+    assert PredictionStore(tmp_path).get(row["key"]) == first.scores[0]
+
+
 def test_second_run_uses_the_cache(tmp_path):
     """A cached prediction is neither invoked nor billed again, even if the file is renamed."""
     model = Model(TRUTH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,6 +112,31 @@ def test_an_image_that_is_not_stored(stored):
     key = stored.evaluation.endpoints[0].images[-1].score.key
     with pytest.raises(InputError, match="not stored"):
         stored.masks.predicted(key)
+
+
+def test_an_evaluation_stored_before_contours_were_counted(tmp_path, evaluation):
+    """An evaluation from an earlier version opens; its contours are not computed, which a note says."""
+    document = json.loads(to_bytes(evaluation, 1.0, {}))
+    for endpoint in document["endpoints"]:
+        for image in endpoint["images"]:
+            del image["contours"]
+    store = RunStore(tmp_path / "earlier", 10**6, lambda: NOON)
+    opened = reopen(store, store.add_content(json.dumps(document).encode())).evaluation
+    now, before = measures_of(opened)[0], measures_of(evaluation)[0]
+    assert now["boundary_mean_iou"] is now["boundary_f1"] is None
+    assert before["boundary_mean_iou"] > 0
+    assert {**before, "boundary_mean_iou": None, "boundary_f1": None} == now
+    assert [note for note in opened.notes if "not computed" in note]
+
+
+@pytest.mark.parametrize("counts", [[[0, 1]], [[0, 1, 1, 1, 1, 1, 1, -1]], [["0", 1, 1, 1, 1, 1, 1, 1]], 5])
+def test_damaged_counts_are_reported(tmp_path, evaluation, counts):
+    """Counts of contours that no version writes are reported as damaged."""
+    document = json.loads(to_bytes(evaluation, 1.0, {}))
+    document["endpoints"][0]["images"][0]["contours"] = counts
+    store = RunStore(tmp_path / "damaged", 10**6, lambda: NOON)
+    with pytest.raises(InputError, match="Evaluate again"):
+        reopen(store, store.add_content(json.dumps(document).encode()))
 
 
 @pytest.mark.parametrize(
