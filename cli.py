@@ -154,6 +154,15 @@ def segment(
             help="Input size: fit each image into WxH pixels, or send the original. Default: 800x600.",
         ),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FRACTION",
+            min=0,
+            max=1,
+            help="Write 255, unsure, for pixels whose confidence is below this. Needs probabilities.",
+        ),
+    ] = None,
     concurrency: Annotated[
         int | None,
         typer.Option(
@@ -198,6 +207,8 @@ def segment(
     """
     if overwrite and resume:
         raise typer.BadParameter("Choose one of --resume and --overwrite.", param_hint="--resume")
+    if threshold is not None:
+        _check_threshold(images, format_, tiles=tiles)
     tiling = TileOptions(tile, overlap, bands, stretch, area, dry_run, polygons, min_size)
     if tiles:
         scene = SceneOptions(
@@ -240,7 +251,7 @@ def segment(
             inputs = frozenset(path.resolve() for path in paths)
             request = BatchRequest(
                 info.name, info.classes, format_ or "probabilities", palette, 0.5 if opacity is None else opacity,
-                fit, folder, overwrite, inputs, resume, clients.connection.origin, info.config,
+                fit, folder, overwrite, inputs, resume, clients.connection.origin, info.config, threshold,
             )  # fmt: skip
             if skipped:
                 say(f"Skipped results, subfolders and files that are not images: {listing(skipped)}.")
@@ -272,6 +283,16 @@ app.command(account=False)(zones.zones)
 app.command()(evaluate.evaluate)
 
 # Segmentation.
+
+
+def _check_threshold(images: list[str], format_: str | None, *, tiles: bool) -> None:
+    """Raise BadParameter for a threshold on a segmentation without probabilities, before anything is billed."""
+    where = "--threshold"
+    if format_ == "mask":
+        reason = "--format mask returns labels only: the response has no confidence to compare."
+        raise typer.BadParameter(f"{reason} Use --format probabilities.", param_hint=where)
+    if tiles or any(argument.startswith("s3://") for argument in images):
+        raise typer.BadParameter("A threshold applies to local images without --tiles.", param_hint=where)
 
 
 def _segment_all(

@@ -15,6 +15,8 @@ def write_rows(rows: Iterable[dict[str, Any]]) -> None:
     for row in rows:
         largest = row["classes"][:SHOWN_CLASSES]
         shares = ", ".join(f"{area['name']} {area['share']:.1%}" for area in largest)
+        if (unsure := row.get("unsure")) is not None:
+            shares += f"  unsure (below {unsure['threshold']:g}) {unsure['share']:.1%}"
         write(f"{row['files']['mask']}  {shares}  {row['seconds']['endpoint']:.2f} s")
 
 

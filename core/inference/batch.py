@@ -6,6 +6,7 @@ contains the request and the image's hash, so that `resume` skips exactly those 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -15,11 +16,15 @@ from glob import glob
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.errors import InputError
 from core.escaping import json_bytes
 from core.imaging.classes import Classes
 from core.imaging.image import encode
 from core.imaging.suffixes import IMAGE_SUFFIXES
+from core.imaging.uncertainty import thresholded, unsure_share
 from core.inference.export import BYTES_PER_PIXEL, SUFFIXES, Kind, file, result, summary, write_new
 from core.inference.invoke import Invoke, Want, segment
 from core.inference.pipeline import opened_photo
@@ -53,6 +58,7 @@ class BatchRequest:
     resume:    whether completed images are skipped, and incomplete results are replaced.
     origin:    the endpoint's account and region, see `Connection.origin`; empty: unknown.
     model:     of the endpoint, see `EndpointInfo.config`: results of another are not kept. Empty: unknown.
+    threshold: pixels whose confidence is below it become 255, unsure; None: each pixel keeps its class.
     """
 
     endpoint: str
@@ -67,6 +73,7 @@ class BatchRequest:
     resume: bool = False
     origin: str = ""
     model: str = ""
+    threshold: float | None = None
 
     def request(self) -> dict[str, Any]:
         """Return the settings that determine an image's results, for its JSON."""
@@ -78,6 +85,7 @@ class BatchRequest:
             "size": None if self.fit is None else list(self.fit),
             "palette": self.palette,
             "opacity": self.opacity,
+            **({} if self.threshold is None else {"threshold": self.threshold}),
         }
 
 
@@ -133,9 +141,17 @@ def segment_file(
             want=order.want,
             classes=order.classes,
         )
+        if order.threshold is not None:
+            inference = dataclasses.replace(
+                inference, segmentation=thresholded(inference.segmentation, order.threshold)
+            )
         colors = table(order.palette, inference.segmentation.classes)
         made = result(photo, inference, stem=stem, table=colors, opacity=order.opacity)
-        row = summary(made) | {"request": order.request(), "sha256": _sha256(data)}
+        row = (
+            summary(made)
+            | _unsure(made.labels, order.threshold)
+            | {"request": order.request(), "sha256": _sha256(data)}
+        )
         _write_all(
             {
                 target: _as_json(row) if kind == "json" else file(made, kind).data
@@ -145,6 +161,11 @@ def segment_file(
             replace=replace,
         )
     return row | _places(path, targets)
+
+
+def _unsure(labels: NDArray[np.uint8], threshold: float | None) -> dict[str, Any]:
+    """Return the threshold and the share of unsure pixels, for the image's JSON; nothing without a threshold."""
+    return {} if threshold is None else {"unsure": {"threshold": threshold, "share": unsure_share(labels)}}
 
 
 def completed_summary(path: Path, stem: str, order: BatchRequest) -> dict[str, Any] | None:
@@ -157,8 +178,8 @@ def completed_summary(path: Path, stem: str, order: BatchRequest) -> dict[str, A
     row = read_json(targets["json"])
     if row is None or not all(targets[kind].is_file() for kind in KINDS):
         return None
-    request = order.request()
-    recorded: dict[str, Any] = {"endpoint": row["endpoint"]}
+    request = {"threshold": None, **order.request()}
+    recorded: dict[str, Any] = {"endpoint": row["endpoint"], "threshold": None}
     if isinstance(row.get("request"), dict):
         recorded |= row["request"]
     differing = [name for name, value in request.items() if name in recorded and recorded[name] != value]

@@ -107,6 +107,40 @@ def hashes(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize(("threshold", "unsure"), [(0.5, 0.0), (0.9, 1.0)])
+def test_threshold_writes_unsure_pixels(
+    run: Run, endpoint: str, photos: Path, threshold: float, unsure: float
+) -> None:
+    """With --threshold, pixels below it are 255 in the mask, and table and JSON say their share."""
+    arguments = ("segment", photos / "b.png", "--endpoint", endpoint, "--threshold", threshold)
+    out = photos.parent / "unsure"
+    done = run(*arguments, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    with Image.open(out / "b_mask.png") as mask:
+        assert (np.asarray(mask) == 255).mean() == unsure
+    row = json.loads((out / "b.json").read_bytes())
+    assert row["unsure"] == {"threshold": threshold, "share": unsure}
+    assert row["request"]["threshold"] == threshold
+    assert f"unsure (below {threshold}) {unsure:.1%}" in done.stdout
+    again = run("segment", photos / "b.png", "--endpoint", endpoint, "--out", out, "--resume")
+    assert f"threshold {threshold} and now None" in " ".join(again.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--format", "mask"), "the response has no confidence"),
+        (("--tiles",), "A threshold applies to local images"),
+    ],
+)
+def test_threshold_needs_probabilities(run: Run, photos: Path, tmp_path: Path, options, reason) -> None:
+    """A threshold without probabilities is refused with the reason, before the endpoint is invoked."""
+    done = run("segment", photos / "b.png", "--out", tmp_path / "out", "--threshold", 0.6, *options)
+    assert done.exit_code == 2
+    assert reason in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_image_becomes_a_mask_an_overlay_and_a_summary(
     run: Run, endpoint: str, photos: Path, tmp_path: Path
 ) -> None:
