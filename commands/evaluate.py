@@ -97,6 +97,14 @@ def evaluate(
             metavar="WxH|original", help="Input size: fit each image into WxH pixels, or send the original."
         ),
     ] = "800x600",
+    calibration: Annotated[
+        bool,
+        typer.Option(
+            "--calibration",
+            help="Request probabilities, a large response, and compare the confidence with the accuracy. Images "
+            "whose cached predictions have labels only are sent again.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -117,7 +125,9 @@ def evaluate(
         given = None if named is None else named.classes
         with _store(out) as store, connected() as clients:
             endpoints = [endpoint_to_invoke(clients, name) for name in names]
-            task = _with_endpoints(clients, endpoints, EvaluationTask(pairs, (), given, fit, notes))
+            task = _with_endpoints(
+                clients, endpoints, EvaluationTask(pairs, (), given, fit, notes, calibration)
+            )
             run = _run_all(task, store)
             evaluation = _evaluation(run, task, clients, endpoints)
             if debug:
@@ -268,9 +278,29 @@ def _print(evaluation: Evaluation, as_json: bool) -> None:
 
     print_table("Scores", _measure_rows(evaluation))
     print_table("IoU by class", _class_rows(evaluation))
+    _print_calibration(evaluation)
     if evaluation.comparison is not None:
         say(evaluation.comparison.sentence)
     say(f"{ABSENT_CLASSES} {HOW}")
+
+
+def _print_calibration(evaluation: Evaluation) -> None:
+    from core.evaluation.calibration import HOW
+
+    calibrated = [scores for scores in evaluation.endpoints if scores.calibration is not None]
+    for scores in calibrated:
+        assert scores.calibration is not None  # noqa: S101  # for the type checker
+        rows = [
+            {name: _number(value) for name, value in row._asdict().items()}
+            for row in scores.calibration.table
+        ]
+        print_table(f"Accuracy by threshold: {scores.endpoint}", rows)
+        errors = zip(evaluation.classes.names, scores.calibration.class_errors, strict=True)
+        total = {"class": "all", "expected calibration error": _number(scores.calibration.error)}
+        by_class = [{"class": name, "expected calibration error": _number(error)} for name, error in errors]
+        print_table(f"Calibration: {scores.endpoint}", [total, *by_class])
+    if calibrated:
+        say(HOW)
 
 
 def _measure_rows(evaluation: Evaluation) -> list[dict[str, str]]:

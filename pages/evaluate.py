@@ -16,7 +16,7 @@ from core.runs.store import RunStore
 from core.settings import Settings
 from pages.parts import backend, endpoint_picker, links, messages, run_store
 from pages.parts.endpoint_picker import EndpointChoice
-from pages.parts.evaluate import datasets, progress, recording, results, run, stored
+from pages.parts.evaluate import datasets, progress, recording, results, run, slots, stored
 from pages.parts.evaluate.datasets import LabeledDataset, Load
 from pages.parts.evaluate.run import BackgroundEvaluation
 from pages.parts.run_store import RUN
@@ -40,9 +40,15 @@ def main() -> None:
         load = datasets.choose(connection, choice.endpoint, settings)
         if choice.pending is not None:
             messages.waiting_line(choice.pending)
+        calibrate = st.toggle(
+            "Calibration",
+            key=slots.CALIBRATE,
+            help="Requests probabilities, a large response, and compares the confidence with the accuracy. Images "
+            "whose cached predictions have labels only are sent again.",
+        )
         if _button(enabled=load is not None and choice.pending is None, running=running):
             assert load is not None  # noqa: S101  # for the type checker: the button is off without
-            _start(connection, settings, choice, load)
+            _start(connection, settings, choice, load, calibrate=calibrate)
     if store is not None and reopened is not None:
         _link(reopened.id)
         stored.show(store, reopened)
@@ -105,10 +111,12 @@ def _button(*, enabled: bool, running: bool) -> bool:
     )
 
 
-def _start(connection: Connection, settings: Settings, choice: EndpointChoice, load: Load) -> None:
+def _start(
+    connection: Connection, settings: Settings, choice: EndpointChoice, load: Load, *, calibrate: bool
+) -> None:
     try:
         with st.spinner("Reading images and masks ..."):
-            run.keep(_started(connection, settings, choice, load()))
+            run.keep(_started(connection, settings, choice, load(), calibrate=calibrate))
     except CoreError as error:
         st.error(messages.card(error), icon=":material/error:")
     else:
@@ -116,11 +124,17 @@ def _start(connection: Connection, settings: Settings, choice: EndpointChoice, l
 
 
 def _started(
-    connection: Connection, settings: Settings, choice: EndpointChoice, dataset: LabeledDataset
+    connection: Connection,
+    settings: Settings,
+    choice: EndpointChoice,
+    dataset: LabeledDataset,
+    *,
+    calibrate: bool,
 ) -> BackgroundEvaluation:
     endpoints = [evaluated_endpoint(clients(connection), endpoint) for endpoint in choice.endpoints]
     classes, notes = resolve_classes(endpoints, dataset.classes)
-    task = EvaluationTask(dataset.pairs, endpoints, classes, choice.fit, (*dataset.notes, *notes))
+    notes = (*dataset.notes, *notes)
+    task = EvaluationTask(dataset.pairs, endpoints, classes, choice.fit, notes, calibrate)
     predictions = run.store_for(settings, connection, [endpoint.name for endpoint in endpoints])
     scores = partial(job_scores, clients(connection), choice.endpoints)
     evaluation = run.prepared(task, predictions, dataset.title, dataset.zipped)

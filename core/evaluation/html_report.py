@@ -15,6 +15,7 @@ from PIL import Image
 
 from core.escaping import html
 from core.evaluation.bootstrap import COMPARED_CONFIDENCE, HOW, Interval
+from core.evaluation.calibration import HOW as CALIBRATION
 from core.evaluation.report import Row, class_rows, failure_rows
 from core.evaluation.results import WHY_JOBS_DIFFER, EndpointScores, Evaluation
 from core.evaluation.samples import EvaluationSample, smaller
@@ -52,6 +53,7 @@ def to_html(of: Evaluation, samples: Sequence[EvaluationSample], made_at: dateti
             job=_jobs(of),
             classes=_classes(of),
             confusion="".join(_confusion(of, result) for result in of.endpoints),
+            calibration=_calibration(of),
             shots=_samples(of, samples),
             failed=_failed(of),
             meaning=_meaning(),
@@ -210,6 +212,39 @@ def _largest_errors(of: Evaluation, result: EndpointScores) -> str:
         for actual, predicted, pixels in wrong[:MOST_ERRORS]
     ]  # fmt: skip
     return _table(["Actual", "Predicted", "Pixels", "Share of all pixels"], rows)
+
+
+def _calibration(of: Evaluation) -> str:
+    """Return the calibration of each endpoint: its error, the reliability diagram and the thresholds as tables."""
+    sections = []
+    for result in of.endpoints:
+        if (calibration := result.calibration) is None:
+            continue
+        errors = zip(of.classes.names, calibration.class_errors, strict=True)
+        bins = [
+            [
+                f"{row.low:.0%} to {row.high:.0%}",
+                f"{row.pixels:,}",
+                percent(row.confidence),
+                percent(row.accuracy),
+            ]
+            for row in calibration.reliability
+        ]
+        kept = [
+            [f"{row.threshold:g}", percent(row.coverage), percent(row.accuracy), percent(row.mean_iou)]
+            for row in calibration.table
+        ]
+        sections += [
+            f"<h3>{html(result.endpoint)}: expected calibration error {percent(calibration.error)}</h3>",
+            _table(["Confidence", "Pixels", "Mean confidence", "Accuracy"], bins),
+            _table(["Threshold", "Coverage", "Accuracy", "Mean IoU"], kept),
+            _table(
+                ["Class", "Expected calibration error"], [[html(k), percent(error)] for k, error in errors]
+            ),
+        ]
+    if not sections:
+        return ""
+    return f'<h2>Calibration</h2><p class="soft">{html(CALIBRATION)}</p>{"".join(sections)}'
 
 
 def _samples(of: Evaluation, samples: Sequence[EvaluationSample]) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 from core.errors import CoreError
 from core.escaping import json_bytes
 from core.evaluation.bootstrap import COMPARED_CONFIDENCE, CONFIDENCE, HOW, Comparison, Interval
+from core.evaluation.calibration import HOW as CALIBRATION
+from core.evaluation.calibration import Calibration
 from core.evaluation.results import WHY_JOBS_DIFFER, EndpointScores, Evaluation
 from core.imaging.classes import IGNORE
 from core.imaging.scores import ABSENT_CLASSES, MEASURES
@@ -153,6 +155,25 @@ def comparison_row(comparison: Comparison | None) -> Row | None:
     }
 
 
+def calibration_row(of: Evaluation, calibration: Calibration | None) -> Row | None:
+    """Return the calibration in JSON types; None if it was not computed."""
+    if calibration is None:
+        return None
+    errors = calibration.class_errors
+    return {
+        "expected_calibration_error": number_or_none(calibration.error),
+        "by_class": {name: number_or_none(errors[number]) for number, name in enumerate(of.classes.names)},
+        "reliability": [_numbers(row._asdict()) for row in calibration.reliability],
+        "thresholds": [_numbers(row._asdict()) for row in calibration.table],
+        "curve": [_numbers(row._asdict()) for row in calibration.curve],
+        "how": CALIBRATION,
+    }
+
+
+def _numbers(row: Row) -> Row:
+    return {name: number_or_none(value) if isinstance(value, float) else value for name, value in row.items()}
+
+
 def interval_row(bounds: Interval | None) -> list[float] | None:
     """Return the bounds, low and high; None where there is no interval."""
     return None if bounds is None else [bounds.low, bounds.high]
@@ -195,6 +216,7 @@ def _endpoint(of: Evaluation, result: EndpointScores) -> Row:
         "name": result.endpoint,
         "measures": {name: number_or_none(value) for name, value in result.measures.items()},
         "intervals": {name: interval_row(bounds) for name, bounds in result.intervals.items()},
+        "calibration": calibration_row(of, result.calibration),
         "counted_pixels": result.total.pixels,
         "ignored_pixels": result.total.ignored,
         "confusion": result.total.counts.tolist(),

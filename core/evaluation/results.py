@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.evaluation.bootstrap import Comparison, ImageTable, Interval, compared, interval, resampled_scores
+from core.evaluation.calibration import Calibration, calibration
 from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, EvaluationTask, ImageOutcome
 from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
@@ -67,6 +68,7 @@ class EndpointScores:
     per_image:   averages over the images.
     contours:    boundary IoU and boundary F1.
     images:      worst first.
+    calibration: confidence compared with accuracy; None if labels only were requested.
     resampled:   the scores of each resample of the images, by key; see `core.evaluation.bootstrap`.
     """
 
@@ -79,6 +81,7 @@ class EndpointScores:
     contours: ContourScores
     images: tuple[ImageMeasures, ...]
     resampled: Mapping[str, NDArray[np.float64]]
+    calibration: Calibration | None = None
 
     @property
     def measures(self) -> dict[str, float]:
@@ -252,7 +255,15 @@ def endpoint_scores(endpoint: str, rows: Sequence[ImageScore], classes: int) -> 
         contours,
         tuple(images),
         resampled,
+        _calibration(ordered, classes),
     )
+
+
+def _calibration(rows: Sequence[ImageScore], classes: int) -> Calibration | None:
+    counts = [row.confidences for row in rows if row.confidences is not None]
+    if not rows or len(counts) < len(rows):
+        return None
+    return calibration([count for image in counts for count in image], classes)
 
 
 def _by_name(image: ImageMeasures) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.evaluation.calibration import confidence_counts
 from core.evaluation.pairs import LabeledImage
 from core.evaluation.store import ImageScore, PredictionStore
 from core.imaging.classes import MAX_CLASSES, Classes
@@ -24,6 +25,7 @@ from core.imaging.image import (
     mask_share,
     mask_upright,
     match_orientation,
+    resize_nearest,
 )
 from core.imaging.scores import TRIMAP_WIDTH, confusion_matrix, trimap_ground_truth
 from core.inference.invoke import Inference, Invoke, segment
@@ -35,6 +37,9 @@ AT_ONCE = 2
 
 MASK_BYTES = 8
 """Bytes per pixel in addition to the image: ground truth, prediction, trimap, and their copies."""
+
+CONFIDENCE_BYTES = 4
+"""Bytes per pixel in addition, for the confidence at the image's own size."""
 
 Size = tuple[int, int] | None
 
@@ -67,6 +72,8 @@ class EvaluationTask:
     classes:   class names; None: classes are numbered up to the highest id in the masks and predictions.
     fit:       input size: the box (width, height) in pixels that images are fitted into; None: original size.
     notes:     sentences that a reader of the results should know.
+    calibrate: request probabilities, a large response, to compare the confidence with the accuracy. An image whose
+               cached prediction came without them is sent again.
     """
 
     pairs: Sequence[LabeledImage]
@@ -74,6 +81,7 @@ class EvaluationTask:
     classes: Classes | None
     fit: Size = FIT
     notes: tuple[str, ...] = ()
+    calibrate: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,7 +235,7 @@ def _evaluate_pair(pair: LabeledImage, task: EvaluationTask, store: PredictionSt
         calls += 1
         repeated += key in store.interrupted
         try:
-            scores.append(_score(prepared, endpoint, store, key))
+            scores.append(_score(prepared, endpoint, store, key, calibrate=task.calibrate))
         except Exception as error:  # noqa: BLE001  # as above
             failures.append(EvaluationFailure(pair.name, endpoint.name, error))
     return ImageOutcome(pair.name, tuple(scores), tuple(failures), calls, repeated)
@@ -240,7 +248,9 @@ def _prepare(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -
     with _opened(pair, data, mask) as opened:
         confusion_matrix(opened.ground_truth, opened.ground_truth, classes)
         keys = tuple(key_of(data, opened.ground_truth, endpoint, task.fit) for endpoint in task.endpoints)
-        cached = tuple(_with_contours(store.get(key), opened.ground_truth, store) for key in keys)
+        cached = tuple(
+            _with_contours(_usable(store.get(key), task), opened.ground_truth, store) for key in keys
+        )
         image = opened.image
         encoded = encode(image, fit=task.fit) if None in cached else None
         prepared = _Prepared(
@@ -248,6 +258,11 @@ def _prepare(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -
         )
         del opened, image  # before their share of the memory budget is released
     return prepared
+
+
+def _usable(cached: ImageScore | None, task: EvaluationTask) -> ImageScore | None:
+    """Return the cached score, unless it lacks the confidence that is to be counted."""
+    return None if cached is not None and task.calibrate and cached.confidences is None else cached
 
 
 def _with_contours(
@@ -261,8 +276,13 @@ def _with_contours(
     return score
 
 
-def _score(prepared: _Prepared, endpoint: EvaluatedEndpoint, store: PredictionStore, key: str) -> ImageScore:
-    """Invoke the endpoint and return the score. Requests class ids only: a small response with the same ids."""
+def _score(
+    prepared: _Prepared, endpoint: EvaluatedEndpoint, store: PredictionStore, key: str, *, calibrate: bool
+) -> ImageScore:
+    """Invoke the endpoint and return the score. Requests class ids only: a small response with the same ids.
+
+    calibrate: requests probabilities, for their confidence.
+    """
     encoded = prepared.encoded
     assert encoded is not None  # noqa: S101  # for the type checker: a prediction is missing
     store.begin(key)
@@ -272,31 +292,50 @@ def _score(prepared: _Prepared, endpoint: EvaluatedEndpoint, store: PredictionSt
             endpoint.invoke,
             endpoint=endpoint.name,
             accepts=endpoint.accepts,
-            want="mask",
+            want="probabilities" if calibrate else "mask",
             classes=endpoint.classes,
         )
-        return _compare(prepared, inference, endpoint, store, key)
+        return _compare(prepared, inference, endpoint, store, key, calibrate=calibrate)
     except Exception:
         store.give_up(key)
         raise
 
 
 def _compare(
-    prepared: _Prepared, inference: Inference, endpoint: EvaluatedEndpoint, store: PredictionStore, key: str
+    prepared: _Prepared,
+    inference: Inference,
+    endpoint: EvaluatedEndpoint,
+    store: PredictionStore,
+    key: str,
+    *,
+    calibrate: bool,
 ) -> ImageScore:
     """Compare the prediction with the ground truth, and cache both the mask and the counts."""
     pair, (width, height) = prepared.pair, prepared.size
+    confidence = inference.segmentation.confidence
+    if calibrate and confidence is None:
+        raise InputError(
+            f"The response of {endpoint.name} has labels only, without a confidence.",
+            why="Calibration compares the confidence of the probabilities with the accuracy.",
+            todo="Evaluate without calibration.",
+        )
+    bytes_per_pixel = MASK_BYTES + (CONFIDENCE_BYTES if calibrate else 0)
     with (
-        photo_labels(inference, pair.mask, bytes_per_pixel=MASK_BYTES) as predicted,
+        photo_labels(inference, pair.mask, bytes_per_pixel=bytes_per_pixel) as predicted,
         mask_share(prepared.mask, pair.mask),
     ):
         ground_truth = mask_upright(pair.ids(prepared.mask, pair.mask), prepared.size, prepared.orientation)
         total = confusion_matrix(ground_truth, predicted, MAX_CLASSES)
         band = confusion_matrix(trimap_ground_truth(ground_truth), predicted, MAX_CLASSES)
+        confidences = None
+        if calibrate and confidence is not None:
+            confidences = confidence_counts(
+                ground_truth, predicted, resize_nearest(confidence, *ground_truth.shape)
+            )
         score = ImageScore(
             key, endpoint.name, pair.name, pair.image, pair.mask, width, height,
             total.triples(), band.triples(), total.ignored, inference.endpoint_seconds,
-            (*prepared.notes, *inference.segmentation.problems), contour_counts(ground_truth, predicted),
+            (*prepared.notes, *inference.segmentation.problems), contour_counts(ground_truth, predicted), confidences,
         )  # fmt: skip
         store.add(score, predicted, inference.segmentation.classes)
     return score

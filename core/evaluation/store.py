@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.escaping import json_bytes
+from core.evaluation.calibration import BINS, ConfidenceCounts
 from core.imaging.classes import IGNORE, Classes
 from core.imaging.contours import ContourCounts
 from core.imaging.image import open_mask
@@ -73,6 +74,7 @@ class ImageScore:
     seconds:       duration of the invocation.
     problems:      sentences on how the image was decoded, and about invalid values in the response.
     contours:      for boundary IoU and boundary F1; None in a score from before they were computed.
+    confidences:   see `core.evaluation.calibration`; None if labels only were requested.
     """
 
     key: str
@@ -88,6 +90,7 @@ class ImageScore:
     seconds: float
     problems: tuple[str, ...] = ()
     contours: tuple[ContourCounts, ...] | None = None
+    confidences: tuple[ConfidenceCounts, ...] | None = None
 
     def confusion(self, classes: int) -> ConfusionMatrix:
         """Return the confusion matrix of all pixels. Raises InputError for a ground truth class beyond them."""
@@ -116,6 +119,8 @@ class ImageScore:
         del values["photo"]
         if row.get("contours") is not None:
             values["contours"] = tuple(_contour_counts(counts) for counts in row["contours"])
+        if row.get("confidences") is not None:
+            values["confidences"] = tuple(_confidence_counts(counts) for counts in row["confidences"])
         score = cls(**values)
         texts = (score.endpoint, score.name, score.image, score.mask, *score.problems)
         numbers = (score.width, score.height, score.ignored)
@@ -300,6 +305,20 @@ def _contour_counts(values: Any) -> ContourCounts:
         raise TypeError("a count is not an integer")
     if not (0 <= counts.class_id < IGNORE and all(0 <= number < MOST for number in counts)):
         raise ValueError("a class id or a count is out of range")
+    return counts
+
+
+def _confidence_counts(values: Any) -> ConfidenceCounts:
+    """Return the counts of a class in a bin of confidence. Raises TypeError, ValueError."""
+    counts = ConfidenceCounts(*values)
+    if not all(type(number) is int for number in counts[:-1]) or not isinstance(
+        counts.confidence, int | float
+    ):
+        raise TypeError("a count is not a number")
+    if not (0 <= counts.class_id <= IGNORE and 0 <= counts.bin < BINS):
+        raise ValueError("a class id or a bin is out of range")
+    if not all(0 <= number < MOST for number in counts[2:]):
+        raise ValueError("a count is out of range")
     return counts
 
 

@@ -22,6 +22,7 @@ from click.testing import Result
 from PIL import Image
 
 import cli
+from bench.decode import response
 from tests.support.command_line import CliRunner
 from tests.support.patience import SECONDS, wait_until
 
@@ -151,6 +152,28 @@ def test_two_endpoints(run, street, stub_endpoint, given, tmp_path):
     assert "cannot be said with 2 images" in " ".join(table.stderr.split())
     assert document["comparison"]["better"] is None
     assert (tmp_path / "out" / "scores.csv").read_text().count(f"{street} minus {other}") == 9
+
+
+def test_calibration(run, stub_endpoint, given, tmp_path, sandbox_server):
+    """--calibration requests probabilities once more, and adds error, reliability and thresholds to all reports."""
+    probabilities = np.stack([np.equal(ANSWER, k) * 0.7 + 0.1 for k in range(3)])[np.newaxis]
+    files = {"answer.png": png(ANSWER), "answer.recordio": response(probabilities.astype(np.float32))}
+    arguments = ("evaluate", "--endpoint", stub_endpoint(files=files), *given, "--out", tmp_path / "out")
+    plain = json.loads(run(*arguments, "--json").stdout)
+    assert plain["endpoints"][0]["calibration"] is None
+    sandbox_server.faults.clear()
+    sandbox_server.faults.add("delay", seconds=0, operation="InvokeEndpoint")
+    result = run(*arguments, "--calibration", "--json")
+    again = run(*arguments, "--calibration")
+    assert len(sandbox_server.faults.hits) == 2
+    sandbox_server.faults.clear()
+    (endpoint,) = json.loads(result.stdout)["endpoints"]
+    # every pixel has a confidence of 0.8; 22 of 28 are right
+    assert endpoint["calibration"]["expected_calibration_error"] == pytest.approx(0.8 - 22 / 28, abs=1e-5)
+    assert [row["coverage"] for row in endpoint["calibration"]["thresholds"]] == [1, 1, 1, 1, 1, 0, 0]
+    assert endpoint["measures"] == plain["endpoints"][0]["measures"]
+    assert "expected calibration error" in again.stdout
+    assert "Expected calibration error" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_list_takes_some(run, street, given, tmp_path):

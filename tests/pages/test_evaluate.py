@@ -102,6 +102,19 @@ def test_a_folder_is_evaluated(open_evaluate, shore, evaluate, read_texts):
     assert "2 of 2 images" in read_texts(app)
 
 
+def test_calibration(open_evaluate, shore, evaluate, read_texts):
+    """With calibration, probabilities are requested, and error, diagram, curve and thresholds are shown."""
+    app = open_evaluate(shore)
+    next(toggle for toggle in app.toggle if toggle.label == "Calibration").set_value(True).run()
+    evaluate(app)
+    assert not app.error
+    assert "Calibration" in [heading.value for heading in app.header]
+    assert "expected calibration error" in read_texts(app)
+    table = next(frame.value for frame in app.dataframe if "Coverage" in frame.value)
+    assert table["Coverage"].iloc[0] == "100.0%"
+    assert table["Accuracy"].iloc[0] == f"{2100 / 2400:.1%}"
+
+
 def test_classes_have_the_colors_of_the_dataset(open_evaluate, shore, evaluate):
     """Class names that the model does not have are shown in the colors of the dataset's masks."""
     (shore / "classes.txt").write_text("water\nearth\n")

@@ -19,7 +19,7 @@ from core.evaluation.store import FILES, PredictedMasks
 from core.imaging.scores import ABSENT_CLASSES, MEASURES
 from core.text import percent, plural
 from pages.parts import downloads, elements, formatting, messages
-from pages.parts.evaluate import class_table, confusion, image_view
+from pages.parts.evaluate import calibration, class_table, confusion, image_view
 
 FIRST = ("mean_iou", "image_mean_iou", "trimap_mean_iou", "pixel_accuracy")
 """Shown large; the others are in the table of all scores."""
@@ -61,6 +61,7 @@ def show(pairs: Sequence[LabeledImage], masks: PredictedMasks, evaluation: Evalu
     st.header("Scores by class")
     class_table.show(evaluation)
     confusion.show(evaluation)
+    calibration.show(evaluation)
     image_view.show(pairs, masks, evaluation)
 
 

@@ -8,7 +8,7 @@ from pages.parts.state import Slot
 LABELED, PART, FOLDER, S3_IMAGES, S3_MASKS = "labelled", "part", "folder", "photos", "masks"
 """Keys of widgets that are bound to the URL under the same name."""
 
-LABELED_FILES, MASK_VIEW, MASK_OF = "labelled_files", "mask_shown", "mask_of"
+LABELED_FILES, MASK_VIEW, MASK_OF, CALIBRATE = "labelled_files", "mask_shown", "mask_of", "calibrate"
 """Keys of its other widgets."""
 
 _IMAGE: Slot[str] = Slot("evaluate.image")

@@ -88,6 +88,14 @@ def test_dataset_is_evaluated(tmp_path):
     assert list(found.measures)[:2] == ["mean_iou", "image_mean_iou"]
 
 
+def test_calibration_needs_probabilities(tmp_path):
+    """Calibration of an endpoint that returns labels only fails with the reason; nothing is cached."""
+    task = EvaluationTask([pair("a", 10)], [asked(Model(TRUTH))], CLASSES, calibrate=True)
+    (outcome,) = evaluate(task, PredictionStore(tmp_path))
+    assert "labels only, without a confidence" in str(outcome.failures[0].error)
+    assert len(PredictionStore(tmp_path)) == 0
+
+
 def test_cached_prediction_without_contours_gets_them(tmp_path):
     """A prediction cached by an earlier version gets its contours counted from its mask, without a call."""
     model = Model(TRUTH.clip(0, 1))

@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from core.errors import InputError, ThrottledError
+from core.evaluation.calibration import ConfidenceCounts
 from core.evaluation.files import make, worst_samples
 from core.evaluation.pairs import LabeledImage
-from core.evaluation.results import Evaluation, JobScore, score_outcomes
+from core.evaluation.report import to_json
+from core.evaluation.results import Evaluation, JobScore, endpoint_scores, score_outcomes
 from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, EvaluationTask, evaluate
 from core.evaluation.store import FILES, PredictionStore
 from core.imaging.classes import Classes
@@ -127,6 +129,17 @@ def test_an_evaluation_stored_before_contours_were_counted(tmp_path, evaluation)
     assert before["boundary_mean_iou"] > 0
     assert {**before, "boundary_mean_iou": None, "boundary_f1": None} == now
     assert [note for note in opened.notes if "not computed" in note]
+
+
+def test_calibration_is_stored(tmp_path, evaluation):
+    """The counts of the confidence are stored with an evaluation, and give the same calibration."""
+    counts = (ConfidenceCounts(0, 59, 5, 4, 4, 3.96), ConfidenceCounts(1, 30, 2, 3, 2, 1.5))
+    rows = [replace(image.score, confidences=counts) for image in evaluation.endpoints[0].images]
+    scored = replace(evaluation, endpoints=(endpoint_scores("new", rows, 2),))
+    store = RunStore(tmp_path / "calibrated", 10**6, lambda: NOON)
+    opened = reopen(store, store.add_content(to_bytes(scored, 1.0, {}))).evaluation
+    assert to_json(opened) == to_json(scored)
+    assert opened.endpoints[0].calibration.error == pytest.approx((4 - 3.96 + 2 - 1.5) / 7)
 
 
 @pytest.mark.parametrize("counts", [[[0, 1]], [[0, 1, 1, 1, 1, 1, 1, -1]], [["0", 1, 1, 1, 1, 1, 1, 1]], 5])
