@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,6 +35,13 @@ from commands.common import (
 )
 from commands.inference_options import endpoint_to_invoke, make_folder, parse_fit
 from commands.memory import limit_memory
+from commands.segment_compare import (
+    check_compared,
+    check_tables,
+    print_comparison,
+    say_prices,
+    write_comparison,
+)
 from commands.segment_prefix import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, PrefixOptions, segment_prefix
 from commands.segment_report import print_failures, say_notes, write_rows
 from commands.segment_tiles import (
@@ -56,6 +64,8 @@ from core.settings import PROJECT, Settings
 from core.text import listing, plural
 
 if TYPE_CHECKING:
+    from core.aws.connection import Clients
+    from core.endpoints.endpoint import EndpointInfo
     from core.inference.batch import BatchRequest
     from core.inference.invoke import Invoke
 
@@ -109,6 +119,25 @@ class SegmentOutcome:
     stopped: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """The options of `segment` on local images. compare: a second endpoint; empty for none."""
+
+    images: list[str]
+    out: Path
+    endpoint: str
+    compare: str
+    want: Literal["probabilities", "mask"]
+    palette: Palette
+    opacity: float
+    fit: tuple[int, int] | None
+    threshold: float | None
+    overwrite: bool
+    resume: bool
+    as_json: bool
+    debug: bool
+
+
 @app.command()
 def segment(
     images: Annotated[
@@ -128,6 +157,14 @@ def segment(
     ],
     endpoint: Annotated[
         str, typer.Option(metavar="NAME", help="Endpoint to invoke. Default: the only one in service.")
+    ] = "",
+    compare: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Second endpoint: write both masks, STEM_diff.png, and comparison.csv with the images that differ "
+            "most first. Needs no ground truth.",
+        ),
     ] = "",
     format_: Annotated[
         Literal["probabilities", "mask"] | None,
@@ -209,6 +246,8 @@ def segment(
         raise typer.BadParameter("Choose one of --resume and --overwrite.", param_hint="--resume")
     if threshold is not None:
         _check_threshold(images, format_, tiles=tiles)
+    if compare and (tiles or any(argument.startswith("s3://") for argument in images)):
+        raise typer.BadParameter("Only local images without --tiles are compared.", param_hint="--compare")
     tiling = TileOptions(tile, overlap, bands, stretch, area, dry_run, polygons, min_size)
     if tiles:
         scene = SceneOptions(
@@ -237,29 +276,12 @@ def segment(
         raise typer.BadParameter("The masks of local images are written to a folder.", param_hint="--out")
     if concurrency is not None:
         raise typer.BadParameter("Local images are segmented one by one.", param_hint="--concurrency")
+    local = LocalOptions(
+        images, Path(out), endpoint, compare, format_ or "probabilities", palette,
+        0.5 if opacity is None else opacity, fit, threshold, overwrite, resume, as_json, debug,
+    )  # fmt: skip
     with reporting(debug):
-        from core.inference.batch import BatchRequest, find_images, remove_partial_files
-
-        limit_memory()
-        folder = Path(out)
-        paths, missing, skipped = find_images(images)
-        make_folder(folder)
-        with connected() as clients:
-            from core.aws.runtime import invoker
-
-            info = endpoint_to_invoke(clients, endpoint)
-            inputs = frozenset(path.resolve() for path in paths)
-            request = BatchRequest(
-                info.name, info.classes, format_ or "probabilities", palette, 0.5 if opacity is None else opacity,
-                fit, folder, overwrite, inputs, resume, clients.connection.origin, info.config, threshold,
-            )  # fmt: skip
-            if skipped:
-                say(f"Skipped results, subfolders and files that are not images: {listing(skipped)}.")
-            outcome = SegmentOutcome(failed=[failure_row(name, error) for name, error in missing])
-            if resume and (parts := remove_partial_files(folder)):
-                say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {folder}.")
-            _segment_all(paths, request, invoker(clients, info.name), outcome, debug)
-            _report(outcome, request, as_json)
+        _segment_local(local)
 
 
 @app.command("image-uri")
@@ -295,6 +317,54 @@ def _check_threshold(images: list[str], format_: str | None, *, tiles: bool) -> 
         raise typer.BadParameter("A threshold applies to local images without --tiles.", param_hint=where)
 
 
+def _segment_local(options: LocalOptions) -> None:
+    """Segment local images with one endpoint, or with two to compare. Raises Exit, InputError, AwsError."""
+    from core.inference.batch import find_images
+
+    limit_memory()
+    paths, missing, skipped = find_images(options.images)
+    make_folder(options.out)
+    with connected() as clients:
+        names = (options.endpoint, *([options.compare] if options.compare else []))
+        infos = [endpoint_to_invoke(clients, name) for name in names]
+        if options.compare:
+            check_compared(infos)
+            check_tables(options.out, replace=options.overwrite or options.resume)
+            say_prices(clients, infos, len(paths))
+        if skipped:
+            say(f"Skipped results, subfolders and files that are not images: {listing(skipped)}.")
+        done: list[tuple[SegmentOutcome, BatchRequest]] = []
+        for info in infos:
+            outcome = SegmentOutcome(failed=[failure_row(name, error) for name, error in missing])
+            done.append((outcome, _segment_with(clients, info, paths, options, outcome)))
+            if outcome.stopped:
+                break
+        if options.compare and not done[-1][0].stopped:
+            _report_comparison(done, infos, options)
+        else:
+            _report(*done[-1], options.as_json)
+
+
+def _segment_with(
+    clients: Clients, info: EndpointInfo, paths: list[Path], options: LocalOptions, outcome: SegmentOutcome
+) -> BatchRequest:
+    """Segment the images with one endpoint, into a folder of its name if two are compared; return the request."""
+    from core.aws.runtime import invoker
+    from core.inference.batch import BatchRequest, remove_partial_files
+
+    out = options.out / info.name if options.compare else options.out
+    make_folder(out)
+    request = BatchRequest(
+        info.name, info.classes, options.want, options.palette, options.opacity, options.fit, out, options.overwrite,
+        frozenset(path.resolve() for path in paths), options.resume, clients.connection.origin, info.config,
+        options.threshold,
+    )  # fmt: skip
+    if options.resume and (parts := remove_partial_files(out)):
+        say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {out}.")
+    _segment_all(paths, request, invoker(clients, info.name), outcome, options.debug)
+    return request
+
+
 def _segment_all(
     paths: list[Path], request: BatchRequest, invoke: Invoke, outcome: SegmentOutcome, debug: bool
 ) -> None:
@@ -322,6 +392,26 @@ def _segment_all(
 
 
 # Output.
+
+
+def _report_comparison(
+    done: Sequence[tuple[SegmentOutcome, BatchRequest]], infos: Sequence[EndpointInfo], options: LocalOptions
+) -> None:
+    """Write and print the comparison of two endpoints, and report failures. Raises Exit if an image failed."""
+    summaries = [{row["path"]: row for row in (*outcome.skipped, *outcome.done)} for outcome, _ in done]
+    rows = write_comparison(summaries, infos, options.out, replace=options.overwrite or options.resume)
+    failed = [row | {"endpoint": request.endpoint} for outcome, request in done for row in outcome.failed]
+    if options.as_json:
+        print_json(endpoint=infos[0].name, compared_with=infos[1].name, images=rows, failed=failed)
+    else:
+        print_comparison(rows, infos, options.out)
+    for outcome, _ in done:
+        say_notes(outcome.done)
+    print_failures([row | {"path": f"{row['path']} at {row['endpoint']}"} for row in failed])
+    if failed:
+        count = len({row["path"] for row in failed})
+        say(f"{plural(count, 'image')} failed, and cannot be compared.")
+        raise typer.Exit(FAILED)
 
 
 def _report(outcome: SegmentOutcome, request: BatchRequest, as_json: bool) -> None:

@@ -38,7 +38,7 @@ KINDS: tuple[Kind, ...] = ("mask", "overlay", "json")
 PART = re.compile(r"\.[0-9a-f]{16}\.part")
 """Names of partial files of `core.inference.export.write_new`; an interrupted run leaves them behind."""
 
-RESULT_SUFFIXES = ("_mask.png", "_overlay.png", "_figure.png", "_truth.png")
+RESULT_SUFFIXES = ("_mask.png", "_overlay.png", "_figure.png", "_truth.png", "_diff.png")
 """Suffixes of result files: left out when a folder is searched."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -105,6 +106,54 @@ def hashes(folder: Path) -> dict[str, str]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def test_two_endpoints_are_compared(
+    run: Run, endpoint: str, sandbox_server: Sandbox, make_endpoint: Any, photos: Path
+) -> None:
+    """--compare writes both masks, the difference, and a table sorted by it; both prices come before."""
+    (photos / "broken.jpg").unlink()
+    top = np.stack(
+        [np.equal(np.where(np.indices((6, 8))[0] < 3, 0, LEFT_RIGHT), i) * 0.8 + 0.05 for i in range(3)]
+    )
+    other = make_endpoint(sandbox_server, files=FILES | {"answer.recordio": recordio(top)})
+    out = photos.parent / "compared"
+    arguments = ("segment", photos, "--endpoint", endpoint, "--compare", other, "--out", out)
+    done = run(*arguments)
+    assert done.exit_code == 0, done.stderr
+    messages = " ".join(done.stderr.split())
+    assert (
+        messages.index(f"{endpoint}: ")
+        < messages.index(f"{other}: ")
+        < messages.index(f"Invoking {endpoint}")
+    )
+    rows = list(csv.DictReader((out / "comparison.csv").read_text().splitlines()))
+    shares = {}
+    for stem in ("a", "b"):
+        paths = [out / name / f"{stem}_mask.png" for name in (endpoint, other)] + [out / f"{stem}_diff.png"]
+        first, second, difference = (np.asarray(Image.open(path)) for path in paths)
+        assert np.array_equal(difference, first != second)
+        shares[stem] = (first != second).mean()
+    assert sorted(shares.values(), reverse=True) == [
+        pytest.approx(float(row["differing_share"])) for row in rows
+    ]
+    pairs = list(csv.DictReader((out / "comparison_pairs.csv").read_text().splitlines()))
+    assert sum(int(row["pixels"]) for row in pairs) == sum(int(row["differing_pixels"]) for row in rows)
+    assert run(*arguments).exit_code == 1
+    again = run(*arguments, "--resume", "--json")
+    assert again.exit_code == 0, again.stderr
+    assert [float(row["differing_share"]) for row in rows] == pytest.approx(
+        [row["differing_share"] for row in json.loads(again.stdout)["images"]]
+    )
+
+
+def test_an_endpoint_is_not_compared_with_itself(
+    run: Run, endpoint: str, photos: Path, tmp_path: Path
+) -> None:
+    """Comparing an endpoint with itself is refused before it is invoked."""
+    done = run("segment", photos, "--endpoint", endpoint, "--compare", endpoint, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "cannot be compared with itself" in " ".join(done.stderr.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(("threshold", "unsure"), [(0.5, 0.0), (0.9, 1.0)])
