@@ -105,6 +105,15 @@ def evaluate(
             "whose cached predictions have labels only are sent again.",
         ),
     ] = False,
+    suspects: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="List the N regions in which a confident model contradicts the ground truth most: likely label "
+            "errors. Requests probabilities, as --calibration does.",
+        ),
+    ] = 0,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -125,15 +134,17 @@ def evaluate(
         given = None if named is None else named.classes
         with _store(out) as store, connected() as clients:
             endpoints = [endpoint_to_invoke(clients, name) for name in names]
-            task = _with_endpoints(
-                clients, endpoints, EvaluationTask(pairs, (), given, fit, notes, calibration)
-            )
+            calibrate = calibration or suspects > 0
+            task = EvaluationTask(pairs, (), given, fit, notes, calibrate)
+            task = _with_endpoints(clients, endpoints, task)
             run = _run_all(task, store)
             evaluation = _evaluation(run, task, clients, endpoints)
             if debug:
                 _print_traces(run.outcomes)
             if out is not None and evaluation is not None:
                 _write(evaluation, pairs, store)
+            if evaluation is not None and suspects and not as_json:
+                _print_suspects(evaluation, suspects)
             _report(run, evaluation, len(pairs), out, as_json)
 
 
@@ -282,6 +293,26 @@ def _print(evaluation: Evaluation, as_json: bool) -> None:
     if evaluation.comparison is not None:
         say(evaluation.comparison.sentence)
     say(f"{ABSENT_CLASSES} {HOW}")
+
+
+def _print_suspects(evaluation: Evaluation, most: int) -> None:
+    from core.evaluation.report import suspect_rows
+
+    rows = suspect_rows(evaluation)
+    for scores in evaluation.endpoints:
+        shown = [
+            {
+                "image": row["image"],
+                "box": f"{row['left']}, {row['top']}, {row['width']} x {row['height']}",
+                "pixels": f"{row['pixels']:,}",
+                "labeled": row["labeled"],
+                "predicted": row["predicted"],
+                "confidence": _number(row["confidence"]),
+            }
+            for row in rows
+            if row["endpoint"] == scores.endpoint
+        ]
+        print_table(f"Likely label errors: {scores.endpoint}", shown[:most])
 
 
 def _print_calibration(evaluation: Evaluation) -> None:

@@ -10,7 +10,15 @@ from core.errors import InputError
 from core.escaping import csv_bytes
 from core.evaluation.html_report import LONGEST, WORST, to_html
 from core.evaluation.pairs import LabeledImage
-from core.evaluation.report import class_rows, confusion_rows, image_rows, score_rows, to_json
+from core.evaluation.report import (
+    SUSPECT_COLUMNS,
+    class_rows,
+    confusion_rows,
+    image_rows,
+    score_rows,
+    suspect_rows,
+    to_json,
+)
 from core.evaluation.results import Evaluation
 from core.evaluation.samples import EvaluationSample, read_sample
 from core.evaluation.store import FILES, ImageScore, PredictedMasks, PredictionStore
@@ -22,6 +30,7 @@ def make(
 ) -> bytes:
     """Return the content of one of `core.evaluation.store.FILES`. samples: called for the file that shows images."""
     makers: Mapping[str, Callable[[], bytes]] = {
+        "suspects.csv": lambda: csv_bytes(suspect_rows(of), SUSPECT_COLUMNS),
         "scores.csv": lambda: csv_bytes(score_rows(of)),
         "classes.csv": lambda: csv_bytes(class_rows(of)),
         "images.csv": lambda: csv_bytes(image_rows(of)),

@@ -4,6 +4,7 @@ classes.csv     one row per endpoint and class
 images.csv      one row per endpoint and image, worst first
 scores.csv      one row per endpoint and score, with its interval; and per score the difference of two endpoints
 confusion.csv   the confusion matrix: one row per endpoint, actual and predicted class with any pixels
+suspects.csv    one row per endpoint and region in which a confident model contradicts the label
 report.json     everything
 report.html     a page with images, to read or print
 """
@@ -18,7 +19,7 @@ from core.escaping import json_bytes
 from core.evaluation.bootstrap import COMPARED_CONFIDENCE, CONFIDENCE, HOW, Comparison, Interval
 from core.evaluation.calibration import HOW as CALIBRATION
 from core.evaluation.calibration import Calibration
-from core.evaluation.results import WHY_JOBS_DIFFER, EndpointScores, Evaluation
+from core.evaluation.results import WHY_JOBS_DIFFER, EndpointScores, Evaluation, ranked_suspects
 from core.imaging.classes import IGNORE
 from core.imaging.scores import ABSENT_CLASSES, MEASURES
 
@@ -50,6 +51,27 @@ def class_rows(of: Evaluation) -> list[Row]:
                 row["iou_difference"] = None if index else number_or_none(difference[class_id])
             rows.append(row)
     return rows
+
+
+SUSPECT_COLUMNS = (
+    "endpoint", "image", "mask", "left", "top", "width", "height", "pixels", "labeled", "predicted", "confidence",
+)  # fmt: skip
+
+
+def suspect_rows(of: Evaluation) -> list[Row]:
+    """Return one row per endpoint and region that contradicts its label, most suspect first, as in suspects.csv."""
+    return [
+        {
+            "endpoint": result.endpoint,
+            "image": score.image,
+            "mask": score.mask,
+            **region._asdict(),
+            "labeled": of.classes.name(region.labeled),
+            "predicted": "none of these" if region.predicted == IGNORE else of.classes.name(region.predicted),
+        }
+        for result in of.endpoints
+        for score, region in ranked_suspects(result)
+    ]
 
 
 def score_rows(of: Evaluation) -> list[Row]:
@@ -129,6 +151,7 @@ def document(of: Evaluation) -> dict[str, Any]:
         "endpoints": [_endpoint(of, result) for result in of.endpoints],
         "by_class": class_rows(of),
         "by_image": image_rows(of),
+        "suspects": suspect_rows(of),
         "comparison": comparison_row(of.comparison),
         "failed": failure_rows(of),
         "notes": list(of.notes),

@@ -16,6 +16,7 @@ from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
 from core.imaging.contours import boundary_f1, boundary_iou, contour_table
 from core.imaging.scores import ConfusionMatrix, ImageMeans, Scores, image_means, mean_of, scores
+from core.imaging.suspects import Suspect
 from core.text import plural
 
 WHY_JOBS_DIFFER = (
@@ -302,6 +303,12 @@ def _image_table(
     return ImageTable(
         np.stack(pixels), np.stack(trimaps), bands, np.array([image.mean_iou for image in images]), image_f1
     )
+
+
+def ranked_suspects(result: EndpointScores) -> tuple[tuple[ImageScore, Suspect], ...]:
+    """Return the regions that contradict the label, of all images, the most suspect first; empty if not computed."""
+    regions = [(image.score, region) for image in result.images for region in image.score.suspects or ()]
+    return tuple(sorted(regions, key=lambda pair: (-pair[1].rank, pair[0].name)))
 
 
 def confused_images(

@@ -28,6 +28,7 @@ from core.imaging.image import (
     resize_nearest,
 )
 from core.imaging.scores import TRIMAP_WIDTH, confusion_matrix, trimap_ground_truth
+from core.imaging.suspects import suspects
 from core.inference.invoke import Inference, Invoke, segment
 from core.inference.pipeline import opened_photo, photo_labels
 from core.local_files import reason
@@ -38,8 +39,8 @@ AT_ONCE = 2
 MASK_BYTES = 8
 """Bytes per pixel in addition to the image: ground truth, prediction, trimap, and their copies."""
 
-CONFIDENCE_BYTES = 4
-"""Bytes per pixel in addition, for the confidence at the image's own size."""
+CONFIDENCE_BYTES = 10
+"""Bytes per pixel in addition, for the confidence at the image's own size, and the regions."""
 
 Size = tuple[int, int] | None
 
@@ -262,7 +263,11 @@ def _prepare(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -
 
 def _usable(cached: ImageScore | None, task: EvaluationTask) -> ImageScore | None:
     """Return the cached score, unless it lacks the confidence that is to be counted."""
-    return None if cached is not None and task.calibrate and cached.confidences is None else cached
+    return (
+        None
+        if cached is not None and task.calibrate and None in (cached.confidences, cached.suspects)
+        else cached
+    )
 
 
 def _with_contours(
@@ -327,15 +332,16 @@ def _compare(
         ground_truth = mask_upright(pair.ids(prepared.mask, pair.mask), prepared.size, prepared.orientation)
         total = confusion_matrix(ground_truth, predicted, MAX_CLASSES)
         band = confusion_matrix(trimap_ground_truth(ground_truth), predicted, MAX_CLASSES)
-        confidences = None
+        confidences = regions = None
         if calibrate and confidence is not None:
-            confidences = confidence_counts(
-                ground_truth, predicted, resize_nearest(confidence, *ground_truth.shape)
-            )
+            sure = resize_nearest(confidence, *ground_truth.shape)
+            confidences = confidence_counts(ground_truth, predicted, sure)
+            regions = suspects(ground_truth, predicted, sure)
         score = ImageScore(
             key, endpoint.name, pair.name, pair.image, pair.mask, width, height,
             total.triples(), band.triples(), total.ignored, inference.endpoint_seconds,
             (*prepared.notes, *inference.segmentation.problems), contour_counts(ground_truth, predicted), confidences,
+            regions,
         )  # fmt: skip
         store.add(score, predicted, inference.segmentation.classes)
     return score

@@ -30,6 +30,7 @@ from core.imaging.classes import IGNORE, Classes
 from core.imaging.contours import ContourCounts
 from core.imaging.image import open_mask
 from core.imaging.scores import ConfusionMatrix, Triple
+from core.imaging.suspects import Suspect
 from core.inference.export import write_new
 from core.local_files import PRIVATE_FILE, private_folder, private_opener, read_regular
 from core.render.masks import mask_png
@@ -51,6 +52,7 @@ _under_way: set[str] = set()
 """Keys of the invocations in progress in this process, for all stores."""
 
 FILES: Mapping[str, str] = {
+    "suspects.csv": "text/csv",
     "scores.csv": "text/csv",
     "classes.csv": "text/csv",
     "images.csv": "text/csv",
@@ -75,6 +77,7 @@ class ImageScore:
     problems:      sentences on how the image was decoded, and about invalid values in the response.
     contours:      for boundary IoU and boundary F1; None in a score from before they were computed.
     confidences:   see `core.evaluation.calibration`; None if labels only were requested.
+    suspects:      regions that contradict the label, see `core.imaging.suspects`; None if labels only were requested.
     """
 
     key: str
@@ -91,6 +94,7 @@ class ImageScore:
     problems: tuple[str, ...] = ()
     contours: tuple[ContourCounts, ...] | None = None
     confidences: tuple[ConfidenceCounts, ...] | None = None
+    suspects: tuple[Suspect, ...] | None = None
 
     def confusion(self, classes: int) -> ConfusionMatrix:
         """Return the confusion matrix of all pixels. Raises InputError for a ground truth class beyond them."""
@@ -121,6 +125,8 @@ class ImageScore:
             values["contours"] = tuple(_contour_counts(counts) for counts in row["contours"])
         if row.get("confidences") is not None:
             values["confidences"] = tuple(_confidence_counts(counts) for counts in row["confidences"])
+        if row.get("suspects") is not None:
+            values["suspects"] = tuple(_suspect(region) for region in row["suspects"])
         score = cls(**values)
         texts = (score.endpoint, score.name, score.image, score.mask, *score.problems)
         numbers = (score.width, score.height, score.ignored)
@@ -320,6 +326,20 @@ def _confidence_counts(values: Any) -> ConfidenceCounts:
     if not all(0 <= number < MOST for number in counts[2:]):
         raise ValueError("a count is out of range")
     return counts
+
+
+def _suspect(values: Any) -> Suspect:
+    """Return a suspect region. Raises TypeError, ValueError."""
+    region = Suspect(*values)
+    if not all(type(number) is int for number in region[:-1]) or not isinstance(
+        region.confidence, int | float
+    ):
+        raise TypeError("a value of a region is not a number")
+    if not (0 <= region.labeled < IGNORE and 0 <= region.predicted <= IGNORE):
+        raise ValueError("a class id is out of range")
+    if not all(0 <= number < MOST for number in region):
+        raise ValueError("a value of a region is out of range")
+    return region
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

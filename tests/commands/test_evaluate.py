@@ -176,6 +176,29 @@ def test_calibration(run, stub_endpoint, given, tmp_path, sandbox_server):
     assert "Expected calibration error" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_suspects(run, stub_endpoint, tmp_path):
+    """--suspects lists the regions where a confident model contradicts the label; suspects.csv has their boxes."""
+    for name in ("photos", "masks"):
+        (tmp_path / name).mkdir()
+    predicted = np.zeros((64, 64), np.uint8)
+    for index in range(4):
+        photo(tmp_path / "photos" / f"{index}.jpg", index, (64, 64))
+        labels = predicted.copy()
+        if index == 2:
+            labels[10:40, 20:50] = 1
+        (tmp_path / "masks" / f"{index}.png").write_bytes(png(labels))
+    probabilities = np.stack([np.equal(predicted, k) * 0.8 + 0.1 for k in range(2)])[np.newaxis]
+    files = {"answer.recordio": response(probabilities.astype(np.float32))}
+    folders = ["--images", tmp_path / "photos", "--masks", tmp_path / "masks", "--out", tmp_path / "out"]
+    result = run("evaluate", "--endpoint", stub_endpoint(files=files), *folders, "--suspects", 5)
+    assert result.exit_code == 0, result.stderr
+    assert "Likely label errors" in result.stdout
+    (row,) = csv.DictReader((tmp_path / "out" / "suspects.csv").read_text().splitlines())
+    assert [row[name] for name in ("image", "left", "top", "width", "height", "pixels", "confidence")] == [
+        "2.jpg", "25", "15", "20", "20", "400", "0.9",
+    ]  # fmt: skip
+
+
 def test_list_takes_some(run, street, given, tmp_path):
     """--list selects the images that it names, and no others."""
     (tmp_path / "val.txt").write_text("b\n")

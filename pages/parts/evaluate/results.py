@@ -38,6 +38,11 @@ LABELS: Mapping[str, tuple[str, str, str]] = {
         ":material/analytics:",
         "CSV: one row per endpoint and score, with its confidence interval.",
     ),
+    "suspects.csv": (
+        "Suspects",
+        ":material/flag:",
+        "CSV: regions in which a confident model contradicts the ground truth, with their boxes. Needs calibration.",
+    ),
     "classes.csv": ("Classes", ":material/table:", "CSV: one row per endpoint and class."),
     "images.csv": ("Images", ":material/table_rows:", "CSV: one row per endpoint and image, worst first."),
     "confusion.csv": ("Confusion matrix", ":material/grid_on:", "CSV: the confusion matrix, in pixels."),
@@ -148,6 +153,8 @@ def _downloads(pairs: Sequence[LabeledImage], masks: PredictedMasks, evaluation:
     names = "-vs-".join(scores.endpoint for scores in evaluation.endpoints)
     with st.container(horizontal=True, gap="xsmall"):
         for name, (label, icon, help_text) in LABELS.items():
+            if name == "suspects.csv" and all(scores.calibration is None for scores in evaluation.endpoints):
+                continue
             downloads.button(
                 label, partial(_file, pairs, masks, evaluation, name), f"{names}-{name}", FILES[name],
                 key=f"get-{name}", icon=icon, help=help_text,
