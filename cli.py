@@ -33,7 +33,7 @@ from commands.common import (
     say_block,
     write,
 )
-from commands.inference_options import endpoint_to_invoke, make_folder, parse_fit
+from commands.inference_options import clear_partial_files, endpoint_to_invoke, make_folder, parse_fit
 from commands.memory import limit_memory
 from commands.segment_compare import (
     check_compared,
@@ -350,7 +350,7 @@ def _segment_with(
 ) -> BatchRequest:
     """Segment the images with one endpoint, into a folder of its name if two are compared; return the request."""
     from core.aws.runtime import invoker
-    from core.inference.batch import BatchRequest, remove_partial_files
+    from core.inference.batch import BatchRequest
 
     out = options.out / info.name if options.compare else options.out
     make_folder(out)
@@ -359,8 +359,8 @@ def _segment_with(
         frozenset(path.resolve() for path in paths), options.resume, clients.connection.origin, info.config,
         options.threshold,
     )  # fmt: skip
-    if options.resume and (parts := remove_partial_files(out)):
-        say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {out}.")
+    if options.resume:
+        clear_partial_files(out, out.iterdir())
     _segment_all(paths, request, invoker(clients, info.name), outcome, options.debug)
     return request
 

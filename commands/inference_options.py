@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import typer
 
 from commands.common import say
 from core.errors import DeniedError, InputError, NotFoundError
+from core.text import plural
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
@@ -71,3 +73,14 @@ def make_folder(out: Path) -> None:
         raise InputError(
             f"The folder {out} cannot be created.", why=f"{error.strerror}.", todo="Choose another --out."
         ) from error
+
+
+def clear_partial_files(folder: Path, paths: Iterable[Path]) -> None:
+    """Remove the partial files of interrupted runs among these paths of a folder, and report that."""
+    from core.partial_files import remove_partial_files
+
+    removed, kept = remove_partial_files(paths)
+    if removed:
+        say(f"Removed {plural(removed, 'unfinished file')} of an interrupted run from {folder}.")
+    if kept:
+        say(f"Kept {plural(kept, 'unfinished file')} in {folder}: another run may be writing there.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from commands.common import FAILED, STOPPED, connected, print_json, progress, say, say_block
-from commands.inference_options import endpoint_to_invoke, make_folder
+from commands.inference_options import clear_partial_files, endpoint_to_invoke, make_folder
 from commands.memory import limit_memory, memory_column
 from commands.segment_report import print_failures, say_notes, write_rows
 from core.failures import failure_row
@@ -84,8 +84,8 @@ def _masks(clients: Clients, options: PrefixOptions) -> MaskFolder:
     folder = LocalMasks(Path(options.out))
     make_folder(folder.root)
     _check_writable(folder.root)
-    if options.resume and (parts := folder.remove_partial_files()):
-        say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {folder.root}.")
+    if options.resume:
+        clear_partial_files(folder.root, folder.root.rglob(".*.part"))
     return folder
 
 
@@ -123,6 +123,7 @@ def _report(outcome: BatchOutcome, task: ImageTask, options: PrefixOptions, seco
             skipped=outcome.skipped,
             failed=failed,
             stopped=outcome.stopped,
+            in_progress=outcome.in_progress,
             not_attempted=outcome.not_attempted,
             throttled=task.gate.throttled,
             seconds=round(seconds, 3),
@@ -143,7 +144,7 @@ def _report(outcome: BatchOutcome, task: ImageTask, options: PrefixOptions, seco
 
 def _say_summary(outcome: BatchOutcome, task: ImageTask, options: PrefixOptions, seconds: float) -> None:
     done, skipped, failed = len(outcome.done), len(outcome.skipped), len(outcome.failed)
-    total = done + skipped + failed + outcome.not_attempted
+    total = done + skipped + failed + outcome.in_progress + outcome.not_attempted
     if options.resume:
         say(
             f"Skipped {skipped:,} of {total:,} images that have a valid mask; the endpoint was not invoked for them."
@@ -161,6 +162,11 @@ def _say_summary(outcome: BatchOutcome, task: ImageTask, options: PrefixOptions,
         from core.batch.client import MAX_FAILURES
 
         say(f"Stopped after {MAX_FAILURES} consecutive failures. {outcome.fault}")
+    if outcome.in_progress:
+        say(
+            f"{plural(outcome.in_progress, 'image')} in progress: their masks may still be written, and --resume "
+            "finds them. Segdeck exits when their calls have ended."
+        )
     if outcome.not_attempted:
         say(
             f"{'Stopped. ' if outcome.stopped else ''}{plural(outcome.not_attempted, 'image')} not attempted. "

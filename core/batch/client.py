@@ -10,10 +10,11 @@ here uses the network.
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, MutableMapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -25,7 +26,7 @@ from core.escaping import json_text
 from core.imaging.classes import Classes
 from core.imaging.image import encode
 from core.imaging.pixel_budget import PIXELS
-from core.inference.batch import PART, printable
+from core.inference.batch import printable
 from core.inference.export import summary_row, write_new
 from core.inference.gate import CallGate, StoppedError
 from core.inference.invoke import EndpointResponse, Inference, Invoke, Want, segment
@@ -180,20 +181,14 @@ class LocalMasks:
                 raise
             raise UnwritableError(error.what, why=error.why, todo=error.todo) from cause
 
-    def remove_partial_files(self) -> int:
-        """Remove the partial files of an interrupted run; return how many."""
-        parts = [path for path in self.root.rglob(".*.part") if PART.fullmatch(path.name) and path.is_file()]
-        for path in parts:
-            path.unlink(missing_ok=True)
-        return len(parts)
-
 
 @dataclass(slots=True)
 class BatchOutcome:
-    """What happened to the images. Threads append to the lists; `finish` sorts them.
+    """What happened to the images. Threads append to the lists until `finish`, which sorts them.
 
     done, skipped: summaries of the images that were segmented, and of those whose mask was valid already.
     failed:        (URI, error) of the others.
+    in_progress:   how many were not waited for, because the batch was interrupted twice. Their masks may be written.
     not_attempted: how many were left when the batch was stopped.
     stopped:       whether it was interrupted.
     fault:         the error after which the batch stopped, because it concerns all images; None if it did not.
@@ -202,16 +197,36 @@ class BatchOutcome:
     done: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
     failed: list[tuple[str, Exception]] = field(default_factory=list)
+    in_progress: int = 0
     not_attempted: int = 0
     stopped: bool = False
     fault: CoreError | None = None
+    _started: int = 0
+    _finished: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def start(self) -> None:
+        """Note that an image is in progress."""
+        with self._lock:
+            self._started += 1
+
+    def end(self, note: Callable[[], object] = lambda: None) -> None:
+        """Note that it no longer is, and with `note` its result; nothing is noted after `finish`."""
+        with self._lock:
+            if not self._finished:
+                self._started -= 1
+                note()
 
     def finish(self, total: int) -> None:
-        """Sort the images by name, and count those that were not attempted."""
+        """Sort the images by name, and count those that were not attempted, or are still in progress."""
+        with self._lock:
+            self._finished = True
+            self.in_progress = self._started
         self.done.sort(key=lambda row: str(row["path"]))
         self.skipped.sort(key=lambda row: str(row["path"]))
         self.failed.sort(key=lambda row: row[0])
-        self.not_attempted = total - len(self.done) - len(self.skipped) - len(self.failed)
+        ended = len(self.done) + len(self.skipped) + len(self.failed)
+        self.not_attempted = total - ended - self.in_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,46 +367,63 @@ def segment_all(
     """Segment the images and record each in `outcome`. An image that fails does not stop the others.
 
     Ctrl-C, and `MAX_FAILURES` consecutive failures that concern all images, let the images in progress end and start
-    no more.
+    no more. A second Ctrl-C does not wait for them either: see `BatchOutcome.in_progress`. Their threads go on.
 
     on_image: called after each image, in any thread.
     """
 
     def run(image: BatchImage) -> Exception | None:
+        outcome.start()
         try:
             row, skipped = task.run(image)
         except StoppedError:
+            outcome.end()
             return None
-        except Exception as error:  # noqa: BLE001 - one image never stops the rest; all failures are reported
+        except Exception as failure:  # noqa: BLE001 - one image never stops the rest; all failures are reported
+            error = failure
             release(error)
-            outcome.failed.append((printable(image.uri), error))
+            outcome.end(lambda: outcome.failed.append((printable(image.uri), error)))
             on_image()
             return error
-        (outcome.skipped if skipped else outcome.done).append(row)
+        outcome.end(lambda: (outcome.skipped if skipped else outcome.done).append(row))
         on_image()
         return None
 
     workers = task.batch.concurrency
-    left = iter(images)
-    waiting: deque[Future[Exception | None]] = deque()
-    failures = 0
-    with ThreadPoolExecutor(workers, thread_name_prefix="segment") as pool:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="segment")
+    try:
         try:
-            waiting.extend(pool.submit(run, image) for image in islice(left, AHEAD * workers))
-            while waiting:
-                error = waiting.popleft().result()
-                waiting.extend(pool.submit(run, image) for image in islice(left, 1))
-                failures = failures + 1 if concerns_all(error) else 0
-                if failures >= MAX_FAILURES and isinstance(error, CoreError):
-                    outcome.fault = error
-                    break
+            _run_all(images, pool, run, AHEAD * workers, outcome)
         except KeyboardInterrupt:
             outcome.stopped = True
-        finally:
-            task.gate.stop()
-            for future in waiting:
-                future.cancel()
+        task.gate.stop()
+        pool.shutdown(cancel_futures=True)
+    except KeyboardInterrupt:
+        outcome.stopped = True
+    finally:
+        task.gate.stop()
+        pool.shutdown(wait=False, cancel_futures=True)
     outcome.finish(len(images))
+
+
+def _run_all(
+    images: Sequence[BatchImage],
+    pool: ThreadPoolExecutor,
+    run: Callable[[BatchImage], Exception | None],
+    ahead: int,
+    outcome: BatchOutcome,
+) -> None:
+    """Run each image in the pool, until too many consecutive ones have failed. ahead: submitted at once."""
+    left = iter(images)
+    failures = 0
+    waiting = deque(pool.submit(run, image) for image in islice(left, ahead))
+    while waiting:
+        error = waiting.popleft().result()
+        waiting.extend(pool.submit(run, image) for image in islice(left, 1))
+        failures = failures + 1 if concerns_all(error) else 0
+        if failures >= MAX_FAILURES and isinstance(error, CoreError):
+            outcome.fault = error
+            return
 
 
 def release(error: BaseException | None) -> None:

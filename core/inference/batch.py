@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from glob import glob
@@ -34,9 +33,6 @@ from core.strict_json import parse_json
 
 KINDS: tuple[Kind, ...] = ("mask", "overlay", "json")
 """Files written for each image, in this order: the JSON last, as the mark that it is done."""
-
-PART = re.compile(r"\.[0-9a-f]{16}\.part")
-"""Names of partial files of `core.inference.export.write_new`; an interrupted run leaves them behind."""
 
 RESULT_SUFFIXES = ("_mask.png", "_overlay.png", "_figure.png", "_truth.png", "_diff.png")
 """Suffixes of result files: left out when a folder is searched."""
@@ -198,14 +194,6 @@ def completed_summary(path: Path, stem: str, order: BatchRequest) -> dict[str, A
             todo="Choose another folder, or use --overwrite to recreate all results.",
         )
     return row | _places(path, targets)
-
-
-def remove_partial_files(out: Path) -> int:
-    """Remove the partial files of an interrupted run from the folder; return how many."""
-    parts = [path for path in out.iterdir() if PART.fullmatch(path.name) and path.is_file()]
-    for path in parts:
-        path.unlink(missing_ok=True)
-    return len(parts)
 
 
 def _targets(stem: str, order: BatchRequest) -> dict[Kind, Path]:

@@ -14,7 +14,6 @@ import errno
 import io
 import os
 import re
-import secrets
 import unicodedata
 import zipfile
 import zlib
@@ -30,7 +29,7 @@ from core.errors import InputError
 from core.escaping import csv_bytes, file_name, json_bytes
 from core.imaging.image import DecodedImage, resize_labels
 from core.inference.invoke import Inference
-from core.local_files import private_opener
+from core.partial_files import open_partial
 from core.render.legend import ClassArea, areas, mean_confidence
 from core.render.masks import mask_png
 from core.render.overlay import overlay_image
@@ -287,16 +286,19 @@ def write_new(
     """
     if not overwrite and os.path.lexists(path):
         raise _exists(path)  # fail early, before writing a large file; the move below is the real guard
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    part = None
     try:
-        with open(part, "xb", opener=private_opener if private else None) as stream:
+        part, stream = open_partial(path.parent, private=private)
+        with stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        if overwrite:
-            part.replace(path)
-        else:
-            _name(part, path, link)
+            if os.name == "nt":
+                stream.close()  # it moves no open file
+            if overwrite:
+                part.replace(path)
+            else:
+                _name(part, path, link)
     except FileExistsError as error:
         raise _exists(path) from error
     except OSError as error:
@@ -306,8 +308,8 @@ def write_new(
             todo="Choose an existing folder with write permission and enough space.",
         ) from error
     finally:
-        if os.path.lexists(part):
-            part.unlink()
+        if part is not None:
+            part.unlink(missing_ok=True)
 
 
 def move_new(part: Path, path: Path, *, overwrite: bool = False) -> None:

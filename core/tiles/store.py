@@ -15,10 +15,10 @@ from typing import Any
 from core.batch.client import UnwritableError
 from core.errors import InputError
 from core.escaping import json_bytes, json_text
-from core.inference.batch import PART
 from core.inference.export import write_new
 from core.local_files import PRIVATE_FILE, read_regular, reason
 from core.locks import locked
+from core.partial_files import remove_partial_files
 from core.strict_json import parse_json
 from core.tiles.plan import Tile
 from core.tiles.result import TileResult
@@ -162,10 +162,7 @@ class TileStore:
 
     def remove_partial_files(self) -> int:
         """Remove the partial files of a killed run; return how many."""
-        parts = [path for path in self.folder.glob(".*.part") if PART.fullmatch(path.name)]
-        for path in parts:
-            path.unlink(missing_ok=True)
-        return len(parts)
+        return remove_partial_files(self.folder.glob(".*.part"))[0]
 
     def clear_tiles(self) -> None:
         """Remove all finished tiles."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import io
+import signal
 import threading
 import traceback
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +30,10 @@ from core.errors import CredentialsError, DeniedError, ImageError, InputError, M
 from core.imaging.classes import Classes
 from core.inference.gate import CallGate
 from core.inference.invoke import EndpointResponse
+from core.partial_files import open_partial, remove_partial_files
 from core.render.masks import mask_png
 from core.wire.decode import PNG, decode
+from tests.support.patience import wait_until
 
 BATCH = ClientBatch(
     "aerial",
@@ -265,5 +269,40 @@ def test_partial_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     (root / "sub").mkdir()
     for name in ("sub/.0123456789abcdef.part", ".0123456789abcdef.part", "sub/.mine.part", "sub/a_mask.png"):
         (root / name).write_bytes(b"x")
-    assert LocalMasks(root).remove_partial_files() == 2
+    assert remove_partial_files(root.rglob("*")) == (2, 0)
     assert sorted(path.name for path in root.rglob("*") if path.is_file()) == [".mine.part", "a_mask.png"]
+
+
+def test_a_partial_file_that_is_being_written_stays(tmp_path: Path) -> None:
+    """Another run's partial file is kept while it is written, and removed once that run is dead."""
+    path, stream = open_partial(tmp_path)
+    with stream:
+        assert remove_partial_files(tmp_path.iterdir()) == (0, 1)
+        assert path.exists()
+    assert remove_partial_files(tmp_path.iterdir()) == (1, 0)
+    assert not path.exists()
+
+
+def test_a_second_interrupt_loses_no_results() -> None:
+    """A second Ctrl-C ends the wait for images in progress: they are counted, and what is done is recorded."""
+    busy, ended, gate = threading.Event(), threading.Event(), CallGate(1)
+    interrupt = partial(signal.pthread_kill, threading.get_ident(), signal.SIGINT)
+
+    def invoke(body: bytes, content_type: str, accept: str) -> EndpointResponse:
+        if busy.is_set():  # the second image: the first is done
+            interrupt()
+            wait_until(lambda: gate.stopped)
+            interrupt()
+            assert ended.wait(60)
+        return answer(body, content_type, accept)
+
+    masks = MemoryMasks(on_write=busy.set)
+    outcome = BatchOutcome()
+    batch = replace(BATCH, concurrency=1)
+    task = ImageTask(batch, lambda _: IMAGE, masks, invoke, gate)
+    try:
+        segment_all(images(9), task, outcome, lambda: None)
+        counts = (len(outcome.done), outcome.in_progress, outcome.not_attempted, outcome.stopped)
+        assert counts == (1, 1, 7, True)
+    finally:
+        ended.set()
