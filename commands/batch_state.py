@@ -53,6 +53,7 @@ class BatchState:
 def read_state(clients: Clients, name: str) -> BatchState:
     """Read a job, list its images and its outputs. Raises AwsError."""
     from core.aws.batch import describe_transform_job, job_inputs, list_outputs
+    from core.batch.objects import shared_outputs
 
     job = describe_transform_job(clients, name)
     prefix, inputs, complete = job_inputs(clients, job)
@@ -60,6 +61,8 @@ def read_state(clients: Clients, name: str) -> BatchState:
     if complete and inputs.images:  # otherwise masks whose images were deleted would be hidden
         outputs = outputs.of(inputs)
     notes = [] if complete and outputs.complete else [TOO_MANY]
+    if shared := shared_outputs(inputs, prefix):
+        notes.append(shared)
     return BatchState(job, prefix, inputs, outputs, notes)
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from core.aws.batch import Outputs
 from core.aws.connection import Connection
 from core.batch.job import TransformJob, clone_spec
-from core.batch.objects import folder_uri, output_key
+from core.batch.objects import folder_uri, output_key, shared_outputs
 from core.batch.prepare import job_name, prepare_resume
 from core.cost.batch import SANDBOX_STARTUP_SECONDS, STARTUP_SECONDS, batch_price, speed_of
 from core.errors import InputError
@@ -175,6 +175,8 @@ def _progress(connection: Connection, snapshot: Snapshot[TransformJob], parts: B
     if parts.outputs.waiting is None and (parts.outputs.failure is None or parts.outputs.value.objects):
         progress = parts.outputs.value.progress(len(images) if known else None, parts.outputs.at)
         header.progress(job, progress)
+    if shared := shared_outputs(parts.inputs.value.inputs, parts.inputs.value.prefix):
+        st.warning(messages.plain(shared), icon=":material/file_copy:")
     missing = parts.missing
     header.metrics_row(
         job,

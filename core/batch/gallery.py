@@ -11,7 +11,7 @@ from core.batch.results import ImageResult
 Order = Literal["name", "newest", "largest", "smallest", "uncertain"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 BY_AREA: tuple[Order, ...] = ("largest", "smallest")
-PAGE_SIZES = (24, 48)
+PAGE_SIZES = (24, 48, 100)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ Inputs of an S3Prefix are all keys that begin with it, whether it ends in / or n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -73,6 +74,12 @@ class Inputs:
         """Return the bytes of all images."""
         return sum(image.size for image in self.images)
 
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Return the keys that an image below the prefix and one outside of it have: both would write one mask."""
+        counts = Counter(image.key for image in self.images if image.key in self.outside)
+        return tuple(sorted(key for key, count in counts.items() if count > 1))
+
 
 def parent_uri(uri: str) -> str:
     """Return the S3 prefix that contains an object or another prefix: what comes before its last part."""
@@ -115,6 +122,20 @@ def sort_inputs(objects: Iterable[StoredObject], outside: frozenset[str] = froze
     return Inputs(tuple(images), tuple(skipped), outside)
 
 
+def shared_outputs(inputs: Inputs, uri: str) -> str:
+    """Return a sentence if two images of a job have the same mask; else nothing. uri: its prefix, without a slash."""
+    if not inputs.shared:
+        return ""
+    key = inputs.shared[0]
+    uri = uri.removesuffix("/")
+    count = len(inputs.shared)
+    return (
+        f"{plural(count, 'mask')} {'belongs' if count == 1 else 'belong'} to two images each, and only the one written "
+        f"last is there: {output_key(key)} is the mask of {uri}/{key} and of {parent_uri(uri)}{key}. To get "
+        "both, start a job for each folder, with an output prefix of its own."
+    )
+
+
 def _reason_to_skip(each: StoredObject) -> str:
     suffix = f".{each.key.rpartition('.')[2]}".lower()
     if each.key.endswith(SUFFIX):
@@ -145,6 +166,8 @@ def check_inputs(
         names = listing([each.key for each in inputs.skipped], most=SHOWN)
         text = f"{plural(len(inputs.skipped), 'object')} will not be sent ({'; '.join(reasons)}): {names}."
         problems.append(Problem("input_uri", text, "warning"))
+    if shared := shared_outputs(inputs, spec.input_uri):
+        problems.append(Problem("input_uri", shared, "warning"))
     if not complete:
         text = (
             f"More than {len(inputs.images):,} objects are under {spec.input_uri}; only these were checked."

@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from core.batch.job import DEFAULT_PAYLOAD_MB, MAX_PAYLOAD_MB, BatchSpec, check_spec
-from core.batch.objects import Inputs, StoredObject, check_inputs, folder_uri, manifest, missing, parent_uri
+from core.batch.objects import (
+    Inputs,
+    StoredObject,
+    check_inputs,
+    folder_uri,
+    manifest,
+    missing,
+    parent_uri,
+    shared_outputs,
+)
 from core.batch.progress import Speed
 from core.endpoints.spec import EndpointSpec, endpoint_name
 from core.text import plural
@@ -125,26 +134,31 @@ def prepare_resume(
     """Return a job for exactly the images without a valid output; without images where none is missing.
 
     Outputs are named by the keys below the manifest's prefix, so one job cannot send images from inside and outside
-    of the prefix: those outside are left to another resume, with a warning.
+    of the prefix: those outside are left to another resume, with a warning. Images that share an output are not sent:
+    see `Inputs.shared`.
 
     spec:     of the new job. prefix: of the inputs. valid: keys of the valid outputs, below the output prefix.
     rejected: images that are not sent again, with the reason; those whose container gave no answer are sent, because
               that says nothing about the image.
     """
     rejected = {key: why for key, why in rejected.items() if not why.startswith(NO_ANSWER)}
-    left = missing(inputs.images, valid)
-    sent = tuple(image for image in left if image.key not in rejected)
+    left, shared = missing(inputs.images, valid), frozenset(inputs.shared)
+    sent = tuple(image for image in left if image.key not in rejected and image.key not in shared)
+    problems: tuple[Problem, ...] = ()
+    if any(image.key in shared for image in left):
+        text = f"Not sent: {shared_outputs(inputs, prefix)}"
+        problems = (Problem("input_uri", text, "warning"),)
     excluded = tuple(image.key for image in left if image.key in rejected)
     inside = tuple(image for image in sent if image.key not in inputs.outside)
     if not inside or len(inside) == len(sent):
         prefix = prefix if inside else parent_uri(prefix)
-        return Batch(with_manifest(spec), sent, prefix, excluded=excluded)
+        return Batch(with_manifest(spec), sent, prefix, problems=problems, excluded=excluded)
     rest = plural(len(sent) - len(inside), "image")
     text = (
         f"{rest} outside of {prefix} will not be sent, because one job would name their masks otherwise. Resume the "
         "first job again when this one has ended."
     )
-    problems = (Problem("input_uri", text, "warning"),)
+    problems = (*problems, Problem("input_uri", text, "warning"))
     return Batch(with_manifest(spec), inside, prefix, problems=problems, excluded=excluded)
 
 

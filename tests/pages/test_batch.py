@@ -99,6 +99,7 @@ def test_a_job_shows_its_masks(open_page: OpenPage, done: str, calls: list[Any])
     assert [tile["id"] for tile in shown] == [f"{number:02}.jpg" for number in range(24)]
     assert all(tile["jpeg"].startswith("data:image/jpeg") for tile in shown)
     assert shown[0]["note"] == "land 75% · sea 25%"
+    assert "This job writes masks only" in app.selectbox(key="order").help
     gets = [operation for _, operation in calls].count("GetObject")
     assert gets <= 2 * 24 + 2  # and the class names
     app.run()

@@ -160,7 +160,16 @@ def _filters(batch: ShownBatch, results: Mapping[str, ImageResult]) -> tuple[Gal
             for order in ORDERS
             if (order not in BY_AREA or chosen) and (order != "uncertain" or probabilities)
         ]
-        order = st.selectbox("Sort by", orders, format_func=lambda each: ORDER_LABELS[each], key=ORDER)
+        no_confidence = "This job writes masks only: sorting by confidence needs probabilities."
+        order = st.selectbox(
+            "Sort by",
+            orders,
+            format_func=lambda each: ORDER_LABELS[each],
+            key=ORDER,
+            help=no_confidence
+            if batch.job.kind == "mask"
+            else "By confidence once the outputs are measured.",
+        )
         size = st.selectbox("Per page", PAGE_SIZES, key=SIZE)
     class_id = int(chosen) if chosen and chosen in names else None
     return GalleryFilter(text.strip(), class_id, least / 100, order or "name"), size or PAGE_SIZES[0]

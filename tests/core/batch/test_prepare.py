@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from core.batch.job import BatchSpec
-from core.batch.objects import StoredObject, sort_inputs
+from core.batch.objects import StoredObject, check_inputs, place_inputs, sort_inputs
 from core.batch.prepare import NO_ANSWER, ListedInputs, prepare, prepare_resume
 
 SPEC = BatchSpec("night", "roads", "s3://data/in/", "s3://data/out/", "ml.g4dn.xlarge", payload_mb=0)
@@ -53,3 +53,20 @@ def test_a_prefix_that_ends_within_names_is_narrowed_with_a_note() -> None:
     assert batch.spec.input_uri == PREFIX
     assert "every key that begins with s3://data/in." in batch.warnings[0]
     assert prepare(SPEC, ListedInputs(PREFIX, sort_inputs([StoredObject("a.jpg", 10)]))).warnings == ()
+
+
+def test_two_images_with_the_same_mask_are_named() -> None:
+    """Of a prefix without a slash, in/in2/x.jpg and in2/x.jpg write one mask: both are named, neither is resumed."""
+    below = [StoredObject(key, 10) for key in ("in/a.jpg", "in/in2/x.jpg", "in2/x.jpg", "in2/y.jpg")]
+    prefix, objects, outside = place_inputs("s3://data/in", below)
+    inputs = sort_inputs(objects, outside)
+    assert inputs.shared == ("in2/x.jpg",)
+    warning = next(
+        problem.message for problem in check_inputs(inputs, SPEC) if "two images" in problem.message
+    )
+    assert "in2/x.jpg.out is the mask of s3://data/in/in2/x.jpg and of s3://data/in2/x.jpg." in warning
+    batch = prepare_resume(SPEC, prefix, inputs, {"in2/y.jpg.out"}, {})
+    assert [image.key for image in batch.images] == ["a.jpg"]
+    assert batch.warnings[0].startswith("Not sent: 1 mask belongs to two images")
+    done = prepare_resume(SPEC, prefix, inputs, {"in2/x.jpg.out", "in2/y.jpg.out", "a.jpg.out"}, {})
+    assert (done.images, done.warnings) == ((), ())
