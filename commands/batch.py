@@ -360,7 +360,8 @@ def clone(
             batch = Batch(spec, job_inputs(backend.clients, job)[1].images, problems=problems)
         else:
             batch = checked_batch(backend.clients, spec, notes=tuple(notes))
-        batch = replace(batch, speed=speed_of(job, len(list_outputs(backend.clients, job).objects)))
+        speed = speed_of(job, len(list_outputs(backend.clients, job).objects))
+        batch = replace(batch, speed=speed or batch.speed)
         confirm_and_start(backend, batch, StartOptions(yes, dry_run, as_json, follow))
 
 

@@ -24,7 +24,7 @@ from commands.common import (
     say,
 )
 from commands.plans import confirm_and_execute, confirmed, execute_plan, journal
-from core.errors import AwsError, InputError, SettingsError
+from core.errors import InputError, SettingsError
 from core.text import listing, plural
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from core.batch.job import BatchSpec, TransformJob
     from core.batch.objects import Inputs
     from core.batch.prepare import Batch
-    from core.batch.progress import Speed
     from core.endpoints.spec import EndpointSpec
 
 POLL_SECONDS = 2.0
@@ -131,9 +130,10 @@ def checked_batch(
 ) -> Batch:
     """Check the images below a prefix; where not all objects are images, a manifest names those that are.
 
-    endpoint: whose speed the estimate is made from. Raises InputError, AwsError.
+    endpoint: whose speed the estimate is made from where the model has no earlier job. Raises InputError, AwsError.
     """
     from core.aws.batch import read_inputs
+    from core.aws.batch_speed import expected_speed
     from core.batch.prepare import prepare
     from core.training.hyperparameters import Problem
 
@@ -143,19 +143,13 @@ def checked_batch(
             f"The transform job {spec.name} was not started. {errors[0]}", why=" ".join(errors[1:])
         )
     noted = tuple(Problem("input_uri", note, "warning") for note in notes)
-    speed = _speed(clients, endpoint) if endpoint else None
+    unread: list[str] = []
+    speed = expected_speed(
+        clients, spec.model, spec.instance_type, endpoint=endpoint, now=datetime.now(UTC), notes=unread
+    )
+    for note in unread:
+        say(note)
     return replace(batch, model=model, speed=speed, problems=(*noted, *batch.problems))
-
-
-def _speed(clients: Clients, endpoint: str) -> Speed | None:
-    """Return how long an image took on the endpoint in the last 24 hours; None if unknown, which is said."""
-    from core.aws.batch import endpoint_speed
-
-    try:
-        return endpoint_speed(clients, endpoint, datetime.now(UTC))
-    except AwsError as error:
-        say(f"The speed of {endpoint} is unknown. {error}")
-        return None
 
 
 def confirm_and_start(backend: Backend, batch: Batch, options: StartOptions) -> None:

@@ -48,7 +48,7 @@ def check_tables(folder: Path, *, replace: bool) -> None:
 
 def say_prices(clients: Clients, infos: Sequence[EndpointInfo], images: int) -> None:
     """Print the price of each endpoint, and what the images are expected to take."""
-    from core.aws.batch import endpoint_speed
+    from core.aws.batch_speed import endpoint_speed
     from core.aws.prices import prices
     from core.cost.hosting import hosting_price
 

@@ -13,12 +13,11 @@ from typing import Any
 from core.aws.class_names import FoundClasses, find_classes
 from core.aws.connection import Clients
 from core.aws.endpoint_detail import endpoint_resources
-from core.aws.endpoints import describe_endpoint, read_tags
+from core.aws.endpoints import read_tags
 from core.aws.errors import required
 from core.aws.logs import LogToken, TailPage, stream_tail
 from core.aws.models import model_with_job
 from core.aws.storage import get_bytes, get_start
-from core.aws.traffic import service
 from core.batch.job import MANIFEST, TransformJob, from_description, from_summary
 from core.batch.objects import (
     Inputs,
@@ -31,7 +30,7 @@ from core.batch.objects import (
     sort_inputs,
 )
 from core.batch.prepare import ListedInputs
-from core.batch.progress import Progress, Speed
+from core.batch.progress import Progress
 from core.batch.results import Failure, ImageResult, failures, read_output
 from core.endpoints.endpoint import CLASSES_TAG, classes_uri_for
 from core.errors import AwsError, DecodeError, InputError, NotFoundError, TooLargeError
@@ -257,15 +256,6 @@ def endpoint_model(clients: Clients, endpoint: str) -> str:
         if names
         else "Choose its SageMaker model.",
     )
-
-
-def endpoint_speed(clients: Clients, endpoint: str, now: datetime) -> Speed | None:
-    """Return how long an image took on the endpoint in the last 24 hours; None if unknown. Raises AwsError."""
-    quality = service(clients, [describe_endpoint(clients, endpoint)], now).get(endpoint)
-    if quality is None or quality.p50_ms is None:
-        return None
-    seconds = quality.p50_ms / 1000
-    return Speed(seconds, f"{seconds:.2f} s per image, the median of {endpoint} in the last 24 hours.")
 
 
 def model_classes(clients: Clients, model: str) -> FoundClasses:

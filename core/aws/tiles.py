@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from core.aws.batch import endpoint_speed
+from core.aws.batch_speed import endpoint_speed
 from core.aws.connection import Clients
 from core.aws.prices import prices
 from core.aws.training import describe_job

@@ -130,8 +130,8 @@ def shared_outputs(inputs: Inputs, uri: str) -> str:
     uri = uri.removesuffix("/")
     count = len(inputs.shared)
     return (
-        f"{plural(count, 'mask')} {'belongs' if count == 1 else 'belong'} to two images each, and only the one written "
-        f"last is there: {output_key(key)} is the mask of {uri}/{key} and of {parent_uri(uri)}{key}. To get "
+        f"{plural(count, 'mask')} {'belongs' if count == 1 else 'belong'} to two images each, and only the one "
+        f"written last is there: {output_key(key)} is the mask of {uri}/{key} and of {parent_uri(uri)}{key}. To get "
         "both, start a job for each folder, with an output prefix of its own."
     )
 

@@ -101,6 +101,18 @@ def test_a_dry_run_changes_nothing(store: Store, run: Run) -> None:
     assert store.keys(out) == []
 
 
+def test_an_estimate_is_from_an_earlier_job_of_the_model(store: Store, run: Run) -> None:
+    """--dry-run estimates the price from an earlier completed job of the same model, and names that job."""
+    source, out = store.images("a.jpg")
+    model = store.model()
+    plan = ("run", source, "--out", out, "--model", model, "--dry-run", "--json")
+    assert json.loads(run(*plan).stdout)["price"]["usd_expected"] is None
+    ended(store, store.start(f"earlier-{next(NUMBERS)}", model, source, out), "Completed")
+    price = json.loads(run(*plan).stdout)["price"]
+    assert "s per image, as in earlier-" in price["source"]
+    assert price["usd_expected"] is not None
+
+
 def test_failed_images_are_named_and_resumed(store: Store, run: Run) -> None:
     """A job with a broken image fails, names it with its reason, and resume sends exactly what has no valid mask."""
     model = store.model(refuse=[BROKEN.decode(), 400])

@@ -207,6 +207,21 @@ def test_the_form_checks_the_images_and_plans_the_job(
     assert "notes.txt" not in request
 
 
+def test_the_form_estimates_from_an_earlier_job(
+    open_page: OpenPage, store: Store, done: str, run_until: Callable[..., None]
+) -> None:
+    """The form's expected price is from an earlier completed job of the same model, which it names."""
+    job = store.sagemaker.describe_transform_job(TransformJobName=done)
+    source, out = store.images("a.jpg")
+    app = open_page("launch_batch", model=job["ModelName"])
+    form = {each.label: each for each in app.text_input}
+    form["Images"].set_value(source)
+    form["Masks"].set_value(out)
+    app.run()
+    run_until(app, lambda app: f"s per image, as in {done}" in plain_texts(app))
+    assert metrics(app)["Expected in total"] != "unknown"
+
+
 def test_a_clone_starts_from_the_settings_of_a_job(open_page: OpenPage, done: str) -> None:
     """Clone fills the form with the job's settings under a new name."""
     app = open_page("launch_batch", clone=done)

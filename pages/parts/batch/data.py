@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from core.aws import batch
 from core.aws.batch import Outputs, TransformList
+from core.aws.batch_speed import expected_speed
 from core.aws.class_names import FoundClasses
 from core.aws.connection import Connection, clients
 from core.aws.models import newest_models
@@ -170,15 +171,21 @@ def endpoint_model(connection: Connection, endpoint: str) -> str:
     )
 
 
-def endpoint_speed(connection: Connection, endpoint: str) -> OptionalPart[Speed | None]:
-    """Return how long an image took on the endpoint in the last 24 hours; None if unknown."""
-    return cached.optional(
-        ("batch form speed", connection, endpoint),
-        lambda: batch.endpoint_speed(clients(connection), endpoint, formatting.now()),
-        CLASS_SECONDS,
-        None,
-        f"the speed of {endpoint}",
-    )
+def speed(
+    connection: Connection, model: str, instance_type: str, endpoint: str
+) -> OptionalPart[tuple[Speed | None, tuple[str, ...]]]:
+    """Return how long an image took in an earlier job of the model, else on the endpoint; and notes."""
+
+    def load() -> tuple[Speed | None, tuple[str, ...]]:
+        notes: list[str] = []
+        known = expected_speed(
+            clients(connection), model, instance_type, endpoint=endpoint, now=formatting.now(), notes=notes
+        )
+        return known, tuple(notes)
+
+    empty: tuple[Speed | None, tuple[str, ...]] = (None, ())
+    key = ("batch form speed", connection, model, instance_type, endpoint)
+    return cached.optional(key, load, CLASS_SECONDS, empty, "the seconds per image")
 
 
 def tags(connection: Connection, job: TransformJob) -> OptionalPart[tuple[dict[str, str], tuple[str, ...]]]:

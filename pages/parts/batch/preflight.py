@@ -57,16 +57,20 @@ def check(
 def price_of(
     connection: Connection, batch: Batch, prices: PriceTable, *, endpoint: str, clone: TransformJob | None
 ) -> BatchPrice:
-    """Return the expected price, from the endpoint's or the copied job's seconds per image."""
+    """Return the expected price, from the seconds per image of the copied job, an earlier one, or the endpoint."""
     speed = None
-    if endpoint:
-        measured = data.endpoint_speed(connection, endpoint)
-        speed = measured.value
-        _why_unknown(f"The speed of {endpoint} is unknown.", measured.failure)
-    if speed is None and clone is not None:
+    if clone is not None:
         outputs = data.outputs(connection, clone)
         speed = speed_of(clone, len(outputs.value.objects))
         _why_unknown(f"The speed of {clone.name} is unknown.", outputs.failure)
+    if speed is None and (batch.spec.model or endpoint):
+        measured = data.speed(connection, batch.spec.model, batch.spec.instance_type, endpoint)
+        speed, notes = measured.value
+        if measured.waiting is not None:
+            messages.waiting_line(measured.waiting)
+        _why_unknown("The seconds per image are unknown.", measured.failure)
+        for note in notes:
+            st.caption(f":material/info: {messages.plain(note)}")
     return batch_price(
         batch.spec.instance_type,
         batch.spec.instance_count,
