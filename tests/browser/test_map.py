@@ -119,10 +119,10 @@ def test_zoom_pan_and_the_pixel_under_the_mouse(page: Page, shown: Locator) -> N
     fits(page, 390)
 
 
-def test_split_view_locator_and_a_tile_that_cannot_be_read(
-    page: Page, shown: Locator, folder: MapFolder
+def test_split_view_renewed_links_and_tiles_that_cannot_be_read(
+    page: Page, shown: Locator, address: str, folder: MapFolder
 ) -> None:
-    """The divider moves by keys, the locator map moves the view, and a failed tile is reported and tried again."""
+    """The divider moves by keys; an expired link is renewed unnoticed; a failed tile is reported and tried again."""
     press(shown.locator("[data-layout=slider]"))
     expect(shown).to_have_attribute("data-layout", "slider")
     divider = shown.locator(".divider")
@@ -133,24 +133,31 @@ def test_split_view_locator_and_a_tile_that_cannot_be_read(
     clip = shown.locator(".result").evaluate("(pane) => getComputedStyle(pane).clipPath")
     assert "2%" in clip
 
-    status = folder.mask.stat()
-    expect(shown.locator(".locator")).to_be_hidden()
-    os.utime(folder.mask, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
-    try:
-        shown.focus()
+    locator, failure = shown.locator(".locator"), shown.locator(".failure")
+    expect(locator).to_be_hidden()
+    assert page.request.get(f"{address}/invalidate").ok
+    shown.focus()
+    with (
+        page.expect_response(lambda reply: reply.status == 404 and "/map/" in reply.url, timeout=LONG),
+        page.expect_response(lambda reply: reply.ok and "/mask/2/" in reply.url, timeout=LONG),
+    ):
         for _ in range(4):
             shown.press("+")
-        failure = shown.locator(".failure")
-        expect(failure).to_contain_text("scene_mask.tif was replaced", timeout=LONG)
+    expect(shown).to_have_attribute("data-tiles", SETTLED, timeout=LONG)
+    expect(shown.locator(".level")).not_to_have_text("Fit")
+    expect(failure).to_be_hidden()
+    locator.click(position={"x": 100, "y": 70})
+    expect(shown).to_have_attribute("data-view", re.compile(r" 0\.7[5-7]\d\d 0\.[67]\d\d\d$"))
+
+    status = folder.confidence.stat()
+    os.utime(folder.confidence, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
+    try:
+        press(shown.locator("[data-mode=confidence]"))
+        expect(failure).to_contain_text("scene_confidence.tif was replaced", timeout=LONG)
         expect(shown).to_have_attribute("data-tiles", SETTLED, timeout=LONG)  # no request is under way
     finally:
-        os.utime(folder.mask, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.utime(folder.confidence, ns=(status.st_atime_ns, status.st_mtime_ns))
     press(failure.get_by_role("button", name="Try again"))
     expect(failure).to_be_hidden()
     expect(shown).to_have_attribute("data-tiles", SETTLED, timeout=LONG)
     expect(failure).to_be_hidden()
-
-    locator = shown.locator(".locator")
-    expect(locator).to_be_visible()
-    locator.click(position={"x": 100, "y": 70})
-    expect(shown).to_have_attribute("data-view", re.compile(r" 0\.7[5-7]\d\d 0\.[67]\d\d\d$"))

@@ -7,10 +7,13 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
+import anyio
 import numpy as np
 import pytest
 import uvicorn
@@ -279,6 +282,36 @@ def test_missing_overviews_are_made_once_while_the_page_waits(server: Server, tm
     assert again.wait(SECONDS)["state"] == "ready"
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob(".*.view.tif")} == copies
     other.maps.close()
+
+
+def test_nothing_is_read_for_a_browser_that_has_moved_on(folder: MapFolder) -> None:
+    """A request that waits for its turn and is given up by the browser is not read."""
+    maps, may_go = Maps(session_open=lambda _: True, pool=ThreadPoolExecutor(1)), threading.Event()
+    token = maps.token(files_of(folder), "tab")
+    source = maps.find(token)
+    assert source is not None
+    assert source.wait(SECONDS)["state"] == "ready"
+    maps.pool.submit(may_go.wait, SECONDS)
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, str]:
+        if statuses or may_go.is_set():
+            await anyio.sleep_forever()
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        statuses.append(message.get("status", 0))
+
+    async def request() -> None:
+        scope = {"type": "http", "method": "GET", "path": f"/map/{token}/mask/0/0/0.png", "headers": []}
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Starlette(routes=routes(lambda: maps)), scope, receive, send)
+            await anyio.wait_all_tasks_blocked()
+            may_go.set()
+
+    anyio.run(request)
+    assert statuses[0] == 499
+    maps.close()
 
 
 def test_maps_are_bounded(folder: MapFolder) -> None:

@@ -83,6 +83,7 @@ class TiledMap {
       button.setAttribute("aria-disabled", String(!info.confidence));
       if (!info.confidence) button.title = "Not available: this map was made from labels only.";
     }
+    this.tiles.retry();
     this.setState("ready");
     this.showSettings();
     this.repaint();
@@ -454,7 +455,7 @@ class TiledMap {
   async readValue() {
     this.value = null;
     this.showReadout();
-    if (this.reading || !this.point) return;
+    if (this.reading || !this.point || !this.tiles.open) return;
     this.reading = true;
     const { x, y } = this.point;
     try {

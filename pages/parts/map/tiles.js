@@ -76,13 +76,13 @@ class Tiles {
     this.running = new Map(); // key -> AbortController
     this.queue = [];
     this.needed = new Set();
-    this.expired = false; // the link does not hold any more: nothing is requested until there is another one
+    this.open = false; // while the server opens the map, and while the link is renewed, nothing is requested
   }
 
-  /** Takes the address of a map, with its link; what failed is requested again. */
+  /** Takes the address of a map, with its link. Requests begin with `retry`, when the server has opened the map. */
   setAddress(address) {
     this.address = address;
-    this.retry();
+    this.open = false;
   }
 
   /** Returns a tile that is there, and marks it as used. */
@@ -119,7 +119,7 @@ class Tiles {
   }
 
   pump() {
-    while (!this.expired && this.running.size < AT_ONCE && this.queue.length) this.load(...this.queue.shift());
+    while (this.open && this.running.size < AT_ONCE && this.queue.length) this.load(...this.queue.shift());
   }
 
   async load(layer, tile) {
@@ -139,7 +139,7 @@ class Tiles {
       }
     } catch (error) {
       if (!control.signal.aborted && address === this.address) {
-        if (error.expired) this.expired = true;
+        if (error.expired) this.open = false;
         else this.failed.set(key, error);
         this.on.failed(error);
       }
@@ -161,9 +161,9 @@ class Tiles {
     }
   }
 
-  /** Forgets what failed, so that it is requested again. */
+  /** Begins to request tiles, those that failed included. */
   retry() {
-    this.expired = false;
+    this.open = true;
     this.failed.clear();
   }
 

@@ -198,6 +198,20 @@ def test_an_image_that_is_decoded_from_the_top_gets_a_full_copy(tmp_path: Path) 
     files.close()
 
 
+def test_a_copy_is_made_once_by_whoever_comes_first(tmp_path: Path) -> None:
+    """Of several threads that need the same copy, one makes it, and the others use it."""
+    shown = layer("mask", write_scene(tmp_path / "mask.tif", np.zeros((1, 3000, 3000), np.uint8)))
+    path, finished = copy_path(shown.raster, tmp_path), list[float]()
+
+    def make(_: int) -> None:
+        make_copy(shown.raster, path, SPARSE, lambda part: finished.append(part) if part == 1 else None)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(make, range(4)))
+    assert finished == [1.0]
+    assert sorted(tmp_path.iterdir()) == sorted([shown.raster.path, path])
+
+
 def test_small_files_and_files_with_overviews_need_no_copy(tmp_path: Path) -> None:
     """No copy is made where no tile decodes many pixels."""
     folder = write_map(tmp_path)
