@@ -36,8 +36,8 @@ from core.local_files import reason
 AT_ONCE = 2
 """Images that are processed at the same time. An endpoint handles one at a time; a second one fills its idle time."""
 
-MASK_BYTES = 8
-"""Bytes per pixel in addition to the image: ground truth, prediction, trimap, and their copies."""
+MASK_BYTES = 12
+"""Bytes per pixel in addition to the image: ground truth, prediction, bands of both, and their copies."""
 
 CONFIDENCE_BYTES = 10
 """Bytes per pixel in addition, for the confidence at the image's own size, and the regions."""

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.escaping import terminal
 from core.evaluation.report import Row, class_rows
 from core.evaluation.results import Evaluation
 from core.imaging.scores import TRIMAP_WIDTH
@@ -79,7 +80,7 @@ def _compared(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     frame, columns = _start(first)
     for name, rows, scores in zip(("iou", "other"), (first, second), evaluation.endpoints, strict=True):
-        frame[name], columns[name] = _percents(rows, "iou"), _bar(f"IoU of {scores.endpoint}")
+        frame[name], columns[name] = _percents(rows, "iou"), _bar(f"IoU of {terminal(scores.endpoint)}")
     frame["difference"] = _percents(first, "iou_difference")
     columns["difference"] = st.column_config.NumberColumn(
         "Difference",

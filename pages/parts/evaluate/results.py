@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.escaping import terminal
 from core.evaluation.bootstrap import COMPARED_CONFIDENCE, CONFIDENCE, HOW, Interval
 from core.evaluation.files import make, worst_samples
 from core.evaluation.pairs import LabeledImage
@@ -102,7 +103,9 @@ def all_scores(evaluation: Evaluation) -> tuple[pd.DataFrame, dict[str, Any]]:
     columns: dict[str, Any] = {}
     for index, scores in enumerate(evaluation.endpoints):
         data[f"value {index}"] = [scores.measures[name] for name in MEASURES]
-        columns[f"value {index}"] = column.NumberColumn(scores.endpoint, format="%.4f")
+        columns[f"value {index}"] = column.NumberColumn(
+            f"Score of {terminal(scores.endpoint)}", format="%.4f"
+        )
         data[f"interval {index}"] = [_bounds(scores.intervals[name]) for name in MEASURES]
         columns[f"interval {index}"] = column.TextColumn(f"{CONFIDENCE:.0%} interval")
     if (comparison := evaluation.comparison) is not None:
