@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from core.imaging.classes import IGNORE
 from core.imaging.scores import TRIMAP_WIDTH, border_band
 
-CONFIDENT = 0.5
+CONFIDENT = 0.8
 """The confidence from which a prediction contradicts a label."""
 
 MOST_REGIONS = 20
