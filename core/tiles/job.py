@@ -1,8 +1,7 @@
 """Make the map of one scene: all between a plan and the files of the result. The page and the command both use this.
 
 The steps: `open_scene` → `read_area` → `make_plan` → `MapJob.of` → `completed` → `run`. Nothing here reads the clock,
-prints, or reaches AWS: the function that invokes the endpoint is an argument, and so are those that are told of the
-progress.
+prints, or reaches AWS: the function that invokes the endpoint is an argument, and so are those that get the progress.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class MapOptions:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Functions that are told of the progress, by the thread that makes the map, and how to stop it.
+    """Functions that get the progress, in the thread that makes the map, and how to stop it.
 
     say:      gets sentences on what happens.
     on_tile:  called after each tile that is sent, with the outcome so far.
