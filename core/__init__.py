@@ -20,9 +20,9 @@ wire           Decode the algorithm's responses: RecordIO, protobuf, PNG. Bytes 
 
 accounts       Choose an account and a region: roles, profiles, URL parameters.
 errors         The tree of errors: what happened, why, what to do.
-failures       Failures as rows of a JSON document.
 escaping       Text from others as data, with one function for each surface.
 failures       Failures as rows of a JSON document.
+partial_files  Files that are being written, and what a killed run left of them.
 local_files    Open local files safely, and keep private ones private.
 locks          Lock a file across processes.
 origins        Compare web origins as browsers do.

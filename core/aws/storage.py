@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 from core.aws.connection import Clients
 from core.aws.errors import required
@@ -10,6 +12,7 @@ from core.errors import TooLargeError
 from core.s3_uri import split_uri
 
 MAX_BYTES = 10_000_000
+PIECE_BYTES = 8_000_000
 
 
 def get_bytes(clients: Clients, uri: str, *, max_bytes: int = MAX_BYTES) -> bytes:
@@ -46,6 +49,28 @@ def get_start(clients: Clients, uri: str, size: int) -> bytes:
         with closing(required(answer, "Body", f"read {uri}")) as stream:
             body: bytes = stream.read(size)
     return body
+
+
+def download(
+    clients: Clients, uri: str, path: Path, *, max_bytes: int, on_bytes: Callable[[int, int], None]
+) -> None:
+    """Write an object to a new file, in pieces. Raises InputError for the URI, TooLargeError, AwsError, OSError.
+
+    on_bytes: called with how many bytes are written, and how many there are (0: unknown).
+    """
+    bucket, key = split_uri(uri)
+    with clients.calling(f"read {uri}"):
+        answer = clients.s3.get_object(Bucket=bucket, Key=key)
+        size = int(answer.get("ContentLength") or 0)
+        if size > max_bytes:
+            raise _too_large(uri, f"{size:,}", max_bytes)
+        done = 0
+        with closing(required(answer, "Body", f"read {uri}")) as stream, path.open("xb") as file:
+            while piece := stream.read(PIECE_BYTES):
+                done += file.write(piece)
+                if done > max_bytes:
+                    raise _too_large(uri, f"more than {max_bytes:,}", max_bytes)
+                on_bytes(done, size)
 
 
 def _too_large(uri: str, size: str, max_bytes: int) -> TooLargeError:

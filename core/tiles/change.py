@@ -30,10 +30,10 @@ from core.tiles.areas import HECTARE, PixelSizes
 from core.tiles.outputs import COG, class_rows, writing
 from core.tiles.patches import SmallPatches, find_patches
 from core.tiles.polygons import PolygonResult, write_polygons
-from core.tiles.scene import Scene, gdal, open_scene
+from core.tiles.scene import Scene, gdal, open_scene, opened
 
 if TYPE_CHECKING:
-    from rasterio.io import DatasetReader, DatasetWriter
+    from rasterio.io import DatasetWriter
 
 COARSE, MAX_RATIO = 2, 20
 """Pixels of the second map side by side in one of the first: from here on it is said, and not supported.
@@ -85,7 +85,7 @@ def open_labels(path: Path, *, percents: bool = False) -> LabelMap:
             + ", and 255 for no data.",
             todo=f"Use the STEM_{'confidence' if percents else 'mask'}.tif that `segdeck segment --tiles` wrote.",
         )
-    with gdal(path.name), opened(path, scene) as dataset:
+    with gdal(path.name), opened(path, scene.driver) as dataset:
         from rasterio.enums import MaskFlags  # noqa: PLC0415 - GDAL takes a third of a second to import
 
         nodata = int(dataset.nodata) if dataset.nodata in range(IGNORE) else IGNORE
@@ -131,14 +131,6 @@ def _classes(name: str, tag: str) -> Classes:
             why=f"{error.what} {error.why}".strip(),
             todo="The tag CLASSES holds them as JSON; correct or remove it.",
         ) from error
-
-
-def opened(path: Path, scene: Scene) -> DatasetReader:
-    """Open a map with the driver by which its header was read."""
-    import rasterio  # noqa: PLC0415 - GDAL takes a third of a second to import
-
-    dataset: DatasetReader = rasterio.open(path.resolve(), driver=scene.driver, sharing=False)
-    return dataset
 
 
 def _grid(scene: Scene) -> str:
@@ -467,7 +459,7 @@ def write_change_polygons(
     """Write what changed as polygons, each with the classes before and after. Raises InputError, ImageError."""
     scene = open_scene(files.map)
     codes = Codes(len(change.classes))
-    with gdal(files.map.name), opened(files.map, scene) as dataset:
+    with gdal(files.map.name), opened(files.map, scene.driver) as dataset:
         values: NDArray[np.uint16] = dataset.read(1)
     values[(values == UNCHANGED) | (values >= codes.small)] = codes.none
     names = {
@@ -686,7 +678,7 @@ def _on_grid(labels: LabelMap, target: Scene) -> Iterator[_OnGrid]:
 
     with ExitStack() as stack:
         with gdal(labels.scene.name):
-            dataset = stack.enter_context(opened(labels.scene.path, labels.scene))
+            dataset = stack.enter_context(opened(labels.scene.path, labels.scene.driver))
         if _same_grid(labels.scene, target):
             yield _OnGrid(labels, target, dataset, resampled=False)
             return

@@ -68,6 +68,9 @@ SAMPLE_SIDE = 1024
 SAMPLE_WINDOWS, SAMPLE_WINDOW = 8, 256
 """Without overviews: windows per side of the image, and pixels of a window's side."""
 
+MAX_DECODED = 500_000_000
+"""Pixels of a scene without overviews that is decoded as a whole, block by block, for its preview."""
+
 FLAT = 1e-12
 
 Transform = tuple[float, float, float, float, float, float]
@@ -602,6 +605,19 @@ class SceneReader:
         if (dataset.width, dataset.height) != (self.scene.width, self.scene.height):
             raise ValueError("the file was replaced while it was read")
         return dataset
+
+    def preview(self, most: int) -> Pixels | None:
+        """Return the whole scene in at most so many pixels per side; None where all of a huge file had to be decoded.
+
+        Raises ImageError.
+        """
+        scene = self.scene
+        factor = max(1.0, max(scene.width, scene.height) / most)
+        size = max(1, round(scene.height / factor)), max(1, round(scene.width / factor))
+        with gdal(scene.name), opened(scene.path, scene.driver) as dataset:
+            if scene.width * scene.height > MAX_DECODED and not dataset.overviews(scene.used[0]):
+                return None
+            return read_part(scene, dataset, None, size)
 
     def _part(self, dataset: DatasetReader, window: Any) -> Pixels:
         return read_part(self.scene, dataset, window)

@@ -20,8 +20,8 @@ from core.imaging.classes import IGNORE, Classes
 from core.inference.export import write_new
 from core.tiles.area import PIXELS, Area, crs_name, geojson, polygons_in, projected
 from core.tiles.areas import HECTARE, PixelSizes
-from core.tiles.change import LabelMap, opened
-from core.tiles.scene import Scene, gdal
+from core.tiles.change import LabelMap
+from core.tiles.scene import Scene, gdal, opened
 
 COLUMNS = ("zone", "name", "id", "class", "pixels", "share", "m2", "hectares")
 NAMES = ("name", "Name", "NAME", "title", "id", "ID", "fid")
@@ -119,7 +119,7 @@ def count_zones(
     """
     sizes = PixelSizes(labels.scene)
     result = []
-    with gdal(labels.scene.name), opened(labels.scene.path, labels.scene) as dataset:
+    with gdal(labels.scene.name), opened(labels.scene.path, labels.scene.driver) as dataset:
         for zone in zones:
             areas = ZoneAreas(zone)
             rows, columns, areas.outside = _extent(zone, labels.scene)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from core import errors
 from core.aws.endpoints import endpoint_info, in_service, list_endpoints
 from core.aws.identity import whoami
-from core.aws.storage import get_bytes
+from core.aws.storage import download, get_bytes
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/coastlines"
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
@@ -150,6 +151,20 @@ def test_an_object_is_read_whole_or_not_at_all(canned_server: Any) -> None:
     canned_server.says(canned_server.mask(b"x" * 100, length=200))
     with pytest.raises(errors.CutOffError):
         get_bytes(made, "s3://b/k")
+
+
+def test_an_object_is_downloaded_in_pieces(canned_server: Any, tmp_path: Path) -> None:
+    """An object is written to a file and its progress reported; one above the limit or truncated is an error."""
+    made, counts = canned_server.clients(), []
+    canned_server.says(canned_server.mask(b"x" * 100))
+    download(made, "s3://b/k", tmp_path / "a", max_bytes=100, on_bytes=lambda *count: counts.append(count))
+    assert (tmp_path / "a").read_bytes() == b"x" * 100
+    assert counts[-1] == (100, 100)
+    with pytest.raises(errors.TooLargeError, match="limit is 99"):
+        download(made, "s3://b/k", tmp_path / "b", max_bytes=99, on_bytes=lambda *_: None)
+    canned_server.says(canned_server.mask(b"x" * 100, length=200))
+    with pytest.raises(errors.CutOffError):
+        download(made, "s3://b/k", tmp_path / "c", max_bytes=200, on_bytes=lambda *_: None)
 
 
 def test_who_we_are(canned_server: Any) -> None:
