@@ -1,4 +1,4 @@
-"""A run: the segmentation of one or many images, or an evaluation, with all that its page shows."""
+"""A run: the segmentation of one or many images, a map of a large image, or an evaluation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUN_ID = re.compile(r"[0-9a-f]{32}")
 CONTENT_ID = re.compile(r"(?:[0-9a-f]{32})?")
 """The id of a content or a response in the store; empty where there is none."""
 
-Kind = Literal["segmentation", "evaluation"]
+Kind = Literal["segmentation", "evaluation", "map"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 State = Literal["pending", "done", "failed"]
@@ -87,13 +87,14 @@ class Run:
     fit:        the box that images were fitted into, (width, height) in pixels; None: their original size.
     classes:    names and colors; None: the decoder's defaults.
     images:     of a segmentation, in their order on the page; empty for an evaluation.
-    title:      of an evaluation: the name of its dataset.
+    title:      of an evaluation: the name of its dataset; of a map: that of its image.
     names:      of an evaluation: file names to search for, the worst first.
     image_count: of an evaluation: images that were scored; failed: images that were not.
     measures:   of an evaluation: for each endpoint, the scores of `core.imaging.scores.MEASURES`; None for NaN.
     scores:     of an evaluation: the id of its scores in the store, see `core.runs.evaluation`.
     contents:   of an evaluation: ids of all other contents that it needs.
-    form:       of an evaluation: the fields of the form that it was started with, by URL parameter.
+    form:       of an evaluation: the fields of the form that it was started with, by URL parameter; of a map: what it
+                is made with, see `core.runs.map`.
     """
 
     id: str
@@ -128,14 +129,14 @@ class Run:
     @property
     def done(self) -> int:
         """Return the number of images with a result."""
-        if self.kind == "evaluation":
+        if self.kind != "segmentation":
             return self.image_count
         return sum(image.state == "done" for image in self.images)
 
     @property
     def failures(self) -> int:
         """Return the number of images that failed."""
-        if self.kind == "evaluation":
+        if self.kind != "segmentation":
             return self.failed
         return sum(image.state == "failed" for image in self.images)
 

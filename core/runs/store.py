@@ -3,6 +3,7 @@
 runs/ID.json        a run, see `core.runs.run`
 contents/ID         image files, masks and scores, each once, named by the hash of the content
 responses/KEY.*     responses of endpoints, see `core.runs.responses`
+maps/ID/            the files of a map, with its finished tiles until it is complete, and its uploaded image
 lock                held while a run is changed or files are removed
 
 Files are written next to their place and moved there, so a crash leaves none half written. A run is written after
@@ -13,6 +14,7 @@ with all that no other run needs.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -64,7 +66,7 @@ class RunStore:
     def __init__(self, folder: Path, limit: int, clock: Callable[[], datetime]) -> None:
         self.folder, self.limit, self._clock = folder, limit, clock
         self.responses = ResponseCache(folder / "responses")
-        self._runs, self._contents = folder / "runs", folder / "contents"
+        self._runs, self._contents, self._maps = folder / "runs", folder / "contents", folder / "maps"
         self._parsed: dict[str, tuple[tuple[int, int], Run | None]] = {}
 
     # Contents.
@@ -210,12 +212,24 @@ class RunStore:
                 raise self._unusable(error) from error
             return True
 
+    def map_folder(self, run_id: str) -> Path:
+        """Return the folder of a map's files, which need not exist. Raises InputError for an id that is none."""
+        if not RUN_ID.fullmatch(run_id):
+            raise InputError(f"There is no run {run_id!r}.", todo=GONE_TODO)
+        return self._maps / run_id
+
+    def make_map_folder(self, run_id: str) -> Path:
+        """Create the folder of a map's files, private to this user, and return it. Raises InputError."""
+        folder = self.map_folder(run_id)
+        make_private(folder)
+        return folder
+
     # The limit.
 
     def size(self) -> int:
         """Return the bytes of all files. Raises InputError."""
         try:
-            return sum(file.size for file in self._all_files())
+            return sum(file.size for file in self._all_files()) + sum(map(_tree_size, self._map_folders()))
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -224,7 +238,8 @@ class RunStore:
         try:
             files = self._all_files()
             runs = [file for file in files if file.path.parent == self._runs]
-            if sum(file.size for file in files) <= self.limit and len(runs) <= MOST_RUNS:
+            maps = sum(map(_tree_size, self._map_folders()))
+            if sum(file.size for file in files) + maps <= self.limit and len(runs) <= MOST_RUNS:
                 return
             with self._locked():
                 self._prune()
@@ -234,7 +249,7 @@ class RunStore:
     def _prune(self) -> None:
         self._remove_unused()
         files = self._all_files()
-        excess = sum(file.size for file in files) - self.limit
+        excess = sum(file.size for file in files) + sum(map(_tree_size, self._map_folders())) - self.limit
         bodies = [file for file in files if file.path.suffix == ".body"]
         for file in sorted(bodies, key=lambda file: file.used_at):
             if excess <= 0:
@@ -245,15 +260,22 @@ class RunStore:
         for number, run in reversed(list(enumerate(runs))):
             if number == 0 or (excess <= 0 and number < MOST_RUNS):
                 break  # the newest run is always kept
+            if run.kind == "map" and any(self.map_folder(run.id).glob(".*.tiles/*.tile")):
+                continue  # its tiles were paid for, and it can be continued
             excess -= _remove(self._runs / f"{run.id}.json") + self._remove_unneeded(run, runs[:number])
 
     def _remove_unneeded(self, removed: Run, others: Sequence[Run]) -> int:
         """Remove what a removed run needed and the others do not; return how many bytes that were."""
         contents = removed.content_ids.difference(*(run.content_ids for run in others))
         keys = removed.response_keys.difference(*(run.response_keys for run in others))
-        return sum(_remove(self._contents / name) for name in contents) + sum(
+        size = sum(_remove(self._contents / name) for name in contents) + sum(
             _remove(path) for key in keys for path in self.responses.paths(key)
         )
+        if removed.kind == "map":
+            folder = self.map_folder(removed.id)
+            size += _tree_size(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        return size
 
     def _remove_unused(self) -> None:
         """Remove old files that no run refers to, such as those of a process that was killed."""
@@ -265,6 +287,12 @@ class RunStore:
             leftover = file.path.parent != self._runs or name.startswith(".")
             if leftover and name.partition(".")[0] not in needed and file.used_at < before:
                 file.path.unlink(missing_ok=True)
+        for folder in self._map_folders():
+            if not self.has_run(folder.name) and folder.stat().st_mtime < before:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _map_folders(self) -> list[Path]:
+        return list(self._maps.iterdir()) if self._maps.is_dir() else []
 
     def _all_files(self) -> list[StoredFile]:
         return [
@@ -309,6 +337,15 @@ def _files(folder: Path) -> list[StoredFile]:
     except FileNotFoundError:
         return []
     return files
+
+
+def _tree_size(folder: Path) -> int:
+    """Return the bytes of all files below a folder; those that vanish meanwhile do not count."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            size += path.lstat().st_size
+    return size
 
 
 def _remove(path: Path) -> int:

@@ -71,6 +71,8 @@ def _endpoint(name: str, config: str, model_uri: str, job: str) -> None:
 
 
 def _again_help(run: Run) -> str:
+    if run.kind == "map":
+        return "Opens Segment with this endpoint and tiles. Nothing is sent before you confirm the plan."
     if run.kind == "evaluation":
         return "Opens Evaluate with the same endpoints and data. Cached predictions are not sent again."
     return (
@@ -80,6 +82,8 @@ def _again_help(run: Run) -> str:
 
 
 def _icon(run: Run) -> str:
+    if run.kind == "map":
+        return ":material/map:"
     return ":material/grading:" if run.kind == "evaluation" else ":material/imagesmode:"
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from core.runs.run import Kind, Run
 from core.text import listing, plural
 
-KINDS: dict[Kind, str] = {"segmentation": "Segmentation", "evaluation": "Evaluation"}
+KINDS: dict[Kind, str] = {"segmentation": "Segmentation", "map": "Map", "evaluation": "Evaluation"}
 
 FEW = 1
 """Images of a segmentation that its name has."""
 
 
 def name(run: Run) -> str:
-    """Return a run's name: the dataset of an evaluation, or the first images of a segmentation."""
+    """Return a run's name: the dataset of an evaluation, the image of a map, or the first images."""
+    if run.kind == "map":
+        return run.title
     if run.kind == "evaluation":
         return run.title or "Labeled images"
     return listing([image.name for image in run.images], FEW) or "No images"
@@ -36,6 +38,8 @@ def images(run: Run) -> str:
 
 def options(run: Run) -> str:
     """Return the output and the input size."""
+    if run.kind == "map":
+        return f"{'probabilities' if run.want == 'probabilities' else 'mask only'}, tiles"
     size = "original size" if run.fit is None else f"input fit {run.fit[0]} × {run.fit[1]}"
     return f"{'probabilities' if run.want == 'probabilities' else 'mask only'}, {size}"
 

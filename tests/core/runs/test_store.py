@@ -294,3 +294,44 @@ def test_a_killed_process_gives_up_its_turn(open_store):
     assert path.exists()
     store.turn("a" * 32).release()
     assert not path.exists()
+
+
+def map_of(store: RunStore, hour: int, name: str = "scene.tif", size: int = 100) -> Run:
+    """Store a map with one file of so many bytes; `name` may be in a folder."""
+    run = replace(run_with(hour=hour), kind="map", title="scene.tif", form={"path": "/data/scene.tif"})
+    path = store.make_map_folder(run.id) / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"m" * size)
+    store.add(run)
+    return run
+
+
+def test_the_files_of_a_map_are_removed_with_it(open_store: Fill):
+    """The files of a map count as stored, and are removed with their run."""
+    store = open_store()
+    run = map_of(store, 0, "input/scene.tif", 5000)
+    assert store.size() > 5000
+    assert store.delete(run.id)
+    assert not store.map_folder(run.id).exists()
+    assert store.size() == 0
+
+
+def test_a_map_that_can_be_continued_is_kept(open_store: Fill):
+    """Above the limit, old maps are removed, but not one with finished tiles: they were paid for."""
+    store = open_store(limit=3000)
+    old, interrupted = map_of(store, 0, size=2000), map_of(store, 1, ".scene.tiles/a.tile", 2000)
+    newest = map_of(store, 2, size=2000)
+    store.prune()
+    kept = {run.id for run in store.all().runs}
+    assert kept == {interrupted.id, newest.id}
+    assert not store.map_folder(old.id).exists()
+
+
+def test_the_folder_of_a_map_without_a_run_is_removed(open_store: Fill):
+    """A folder whose run was never written is removed once it is old and space is needed."""
+    folder = open_store().make_map_folder(new_id())
+    (folder / "scene.tif").write_bytes(b"m" * 100)
+    open_store(limit=1).prune()
+    assert folder.exists()
+    open_store(limit=1, hours=2).prune()
+    assert not folder.exists()
