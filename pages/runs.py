@@ -9,7 +9,7 @@ import streamlit as st
 from core.errors import InputError
 from core.runs.run import Run
 from core.runs.store import RunStore
-from pages.parts import endpoint_picker, links, messages, run_store, state
+from pages.parts import endpoint_picker, large_images, links, messages, run_store, state
 from pages.parts.evaluate import stored as stored_evaluation
 from pages.parts.run_store import RUN
 from pages.parts.runs import header, listing
@@ -44,6 +44,8 @@ def main() -> None:
     header.show(store, run, partial(_run_again, store, run))
     if run.kind == "evaluation":
         stored_evaluation.show(store, run)
+    elif run.kind == "map":
+        large_images.show_stored(store, run)
     else:
         stored_segmentation.show(store, run)
 
@@ -55,6 +57,8 @@ def _run_again(store: RunStore, run: Run) -> None:
     if run.kind == "evaluation":
         query |= dict(run.form or {}) | ({endpoint_picker.AGAINST: names[1]} if len(names) > 1 else {})
         links.open_page(links.EVALUATE, query)
+    if run.kind == "map":
+        links.open_page(links.SEGMENT, {state.ENDPOINT: names[0], endpoint_picker.INPUT_SIZE: "Tiles"})
     restore.open_run(store, run)
     links.open_page(links.SEGMENT, query | {endpoint_picker.OUTPUT: endpoint_picker.OUTPUTS[run.want]})
 

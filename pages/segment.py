@@ -13,7 +13,16 @@ from core.inference.export import unique_stems
 from core.runs.responses import model_identity
 from core.runs.run import Run, new_id
 from core.runs.store import RunStore
-from pages.parts import backend, endpoint_picker, formatting, last_used, links, messages, run_store
+from pages.parts import (
+    backend,
+    endpoint_picker,
+    formatting,
+    large_images,
+    last_used,
+    links,
+    messages,
+    run_store,
+)
 from pages.parts.endpoint_picker import EndpointChoice
 from pages.parts.run_store import RUN
 from pages.parts.segment import files, many_images, progress, recording, restore, results, slots, uploads
@@ -30,6 +39,10 @@ def main() -> None:
     store = run_store.store()
     title, choices = st.container(horizontal=True, vertical_alignment="center"), st.container()
     title.title("Segment images", width="stretch")
+    linked = large_images.linked_map(store)
+    if endpoint_picker.tiles_chosen():
+        large_images.show(connection, store, linked, (title, choices))
+        return
     restore.from_link(store)
     if store is not None:
         files.read_from(store)
@@ -44,7 +57,7 @@ def main() -> None:
     choice = None
     with choices, messages.error_boundary():
         # The examples of one endpoint may show nothing that another one was trained on.
-        choice = endpoint_picker.choose(connection, on_change=slots.clear_examples)
+        choice = endpoint_picker.choose(connection, tiles=True, on_change=slots.clear_examples)
     if choice is None:
         return
     with title:
@@ -70,7 +83,7 @@ def main() -> None:
         restore.forget()
     elif choice.pending is not None:
         messages.waiting(choice.pending)
-    else:
+    elif not choice.tiles:  # else the next run of the page shows them
         uploads.name_copies({image.name: files.copies(image) for image in images})
         inferences, run_id = _segment(connection, choice, images, uploaded.ground_truth, store)
         with more:
@@ -165,7 +178,12 @@ def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, InputFile]
     lines = st.container() if selected.over else st.empty()
     with results.awaited(selected, wait=not many):
         drawn = progress.Drawn.now(inferences, selected)
-        results.show(selected, stems[inferences.index(selected)], ground_truth.get(selected.image.id))
+        results.show(
+            selected,
+            stems[inferences.index(selected)],
+            ground_truth.get(selected.image.id),
+            on_tiles=large_images.open_image,
+        )
     results.download_all(inferences, stems)
     if not many:
         # Where the result is pending, below the placeholder: nothing moves when the mask replaces both.

@@ -26,10 +26,18 @@ INPUT_SIZES = {"fit": f"Fit {FIT[0]} × {FIT[1]}", "own": "Original"}
 OUTPUT, INPUT_SIZE, AGAINST = "answer", "size", "against"
 """Keys of the widgets, which are bound to the URL under the same names. `AGAINST`: the second endpoint."""
 
+TILES = "tiles"
+"""The input size of large images, which are sent in tiles."""
+
+TILES_LABEL = "Tiles"
+
 RENAMED = {INPUT_SIZE: {"Own size": "own"}}
 """Widget -> an option's label in links of earlier versions -> the option."""
 
 _LINK = UrlParam(state.ENDPOINT)
+_PRESET: Slot[bool] = Slot("endpoint_picker.preset")
+"""Whether the input size was set since the picker was drawn."""
+
 _LINKED: Slot[str] = Slot("endpoint_picker.linked")
 
 FEW_CLASSES = 12
@@ -46,12 +54,14 @@ class EndpointChoice:
     endpoints: one, or two to be compared.
     fit:       the box that images are fitted into, (width, height) in pixels; None: their original size.
     pending:   set while class names have not arrived; requests wait for them.
+    tiles:     whether the image is sent in tiles; `fit` is then without a meaning.
     """
 
     endpoints: tuple[EndpointInfo, ...]
     want: Want
     fit: tuple[int, int] | None
     pending: PendingError | None = None
+    tiles: bool = False
 
     @property
     def endpoint(self) -> EndpointInfo:
@@ -60,11 +70,16 @@ class EndpointChoice:
 
 
 def choose(
-    connection: Connection, *, compare: bool = False, on_change: Callable[[], None] | None = None
+    connection: Connection,
+    *,
+    compare: bool = False,
+    tiles: bool = False,
+    on_change: Callable[[], None] | None = None,
 ) -> EndpointChoice | None:
     """Draw the picker. None where no endpoint exists, which is then shown. Raises AwsError, NotFoundError.
 
     compare:   offer a second endpoint; the output is then a mask alone.
+    tiles:     offer tiles as an input size.
     on_change: called when another endpoint is chosen.
     """
     listed = _endpoints(connection)
@@ -79,8 +94,9 @@ def choose(
         other = _compare_with([other for other in names if other != name]) if compare else None
         want = "mask" if compare else _output()
         size = _segments(
-            "Input size", INPUT_SIZE, INPUT_SIZES,
-            "Large images take longer. Images over the request limit are compressed, then downscaled, to fit.",
+            "Input size", INPUT_SIZE, {**INPUT_SIZES, TILES: TILES_LABEL} if tiles else INPUT_SIZES,
+            "Large images take longer. Images over the request limit are compressed, then downscaled, to fit."
+            + (" Tiles: an image of any size at full resolution, in many requests." if tiles else ""),
         )  # fmt: skip
     if name not in names:
         _rerun_with_list(connection, listed)
@@ -91,7 +107,23 @@ def choose(
         "mask" if want == "mask" else "probabilities",
         None if size == "own" else FIT,
         next((pending for _, pending in reads if pending is not None), None),
+        tiles=size == TILES,
     )
+
+
+def tiles_chosen() -> bool:
+    """Return whether tiles are the input size, as of the last run and the click since, or by the URL."""
+    chosen = state.chosen(INPUT_SIZE)
+    if not chosen and UrlParam(INPUT_SIZE).get() == TILES_LABEL:
+        choose_tiles()  # a widget that comes back has its default, whatever the URL says
+        return True
+    return bool(chosen == TILES)
+
+
+def choose_tiles() -> None:
+    """Make tiles the input size; before the picker is drawn, or in a callback."""
+    state.choose(INPUT_SIZE, TILES)
+    _PRESET.set(True)
 
 
 def size_label(fit: tuple[int, int] | None) -> str:
@@ -179,10 +211,11 @@ def _segments(label: str, key: str, options: Mapping[Any, str], help_text: str) 
     if renamed:
         link.set("")
         state.choose(key, renamed)
+    preset = key == INPUT_SIZE and _PRESET.pop()
     value: str | None = st.segmented_control(
         label,
         list(options),
-        default=None if renamed else next(iter(options)),
+        default=None if renamed or preset else next(iter(options)),
         format_func=options.__getitem__,
         required=True,
         key=key,

@@ -60,6 +60,8 @@ def from_link(store: RunStore | None) -> None:
     except InputError as error:
         st.warning(messages.line(error), icon=":material/link_off:")
         return
+    if run.kind == "map":
+        return  # shown where tiles are chosen
     if run.kind != "segmentation":
         st.warning("**This run is an evaluation.** Open it in Runs.", icon=":material/link_off:")
         return

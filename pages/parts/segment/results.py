@@ -75,6 +75,10 @@ Items = tuple[tuple[InferenceTask, str], ...]
 """Images that are done, each with the stem of its files."""
 
 
+OnTiles = Callable[[str, Callable[[], bytes]], None]
+"""Takes the name of an image, and a function that returns its file."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ZipTask:
     """A ZIP of many images that is being written. items, kinds: what it contains."""
@@ -157,19 +161,25 @@ def awaited(inference: InferenceTask, *, wait: bool) -> DeltaGenerator:
 
 
 def show(
-    inference: InferenceTask, stem: str, mask: InputFile | None = None, *, offer_again: bool = True
+    inference: InferenceTask,
+    stem: str,
+    mask: InputFile | None = None,
+    *,
+    offer_again: bool = True,
+    on_tiles: OnTiles | None = None,
 ) -> None:
     """Draw everything about one image.
 
     mask:        its ground truth, if there is one.
     offer_again: offer to run inference again where the probabilities are gone.
+    on_tiles:    opens the image with tiles as the input size, in a callback; None: not offered.
     """
     if (result := inference.result) is None:
         show_image(inference)
         return
     frame, planes = split(_frame(inference, result, mask))
     viewer.viewer(frame, key="viewer")
-    _notes(inference, result)
+    _notes(inference, result, on_tiles)
     _let_paint(frame)
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -206,28 +216,39 @@ def _frame(inference: InferenceTask, result: SegmentResult, mask: InputFile | No
     return result.frame if mask is None else ground_truth.frame(inference, result, mask)
 
 
-def _notes(inference: InferenceTask, result: SegmentResult) -> None:
+def _notes(inference: InferenceTask, result: SegmentResult, on_tiles: OnTiles | None = None) -> None:
     """Draw the timings, and what else there is to know about the result."""
     st.caption(_facts(result))
     for note in result.notes:
         st.caption(f":material/info: {messages.plain(note)}")
     for problem in result.inference.segmentation.problems:
         st.warning(messages.plain(problem), icon=":material/warning:")
-    _offer_tiles(inference, result)
+    _offer_tiles(inference, result, on_tiles)
 
 
-def _offer_tiles(inference: InferenceTask, result: SegmentResult) -> None:
-    """Draw the command that segments an image at full resolution, where it was shrunk a lot."""
+def _offer_tiles(inference: InferenceTask, result: SegmentResult, on_tiles: OnTiles | None) -> None:
+    """Draw how to segment an image in tiles: one that was shrunk a lot, or that has coordinates."""
     image = result.inference.image
     share = image.width * image.height / (image.original_width * image.original_height)
-    if share > SHRUNK:
+    if share > SHRUNK and not result.georeferenced:
         return
+    why = f"Sent with {percent(share)} of its pixels." if share <= SHRUNK else "This image has coordinates."
     st.caption(
-        f":material/grid_view: Sent with {percent(share)} of its pixels. In overlapping tiles, an image of any size "
-        "is segmented at full resolution, and a GeoTIFF keeps its coordinates:"
+        f":material/grid_view: {why} In overlapping tiles, an image of any size is segmented at full resolution, "
+        "and a GeoTIFF keeps its coordinates."
     )
-    words = many_images.command(inference.image.name, inference.request.endpoint, "maps", "--tiles")
-    elements.code(words, language=None, wrap_lines=True)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if on_tiles is not None:
+            st.button(
+                "Segment in tiles",
+                key="in-tiles",
+                icon=":material/grid_view:",
+                on_click=on_tiles,
+                args=(inference.image.name, inference.image.read),
+                help="Shows the plan with its requests and price first.",
+            )
+        words = many_images.command(inference.image.name, inference.request.endpoint, "maps", "--tiles")
+        elements.code(words, language=None, wrap_lines=True)
 
 
 def _facts(result: SegmentResult) -> str:

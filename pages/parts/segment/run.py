@@ -18,6 +18,7 @@ from PIL import Image
 from core.aws.connection import Connection, clients
 from core.aws.runtime import invoker
 from core.imaging.classes import Classes
+from core.imaging.geokeys import is_georeferenced
 from core.imaging.image import EncodedImage, encode, preview, resize_labels, shrunk
 from core.inference.invoke import Inference, Stage, Want, segment
 from core.inference.pipeline import opened_photo, photo_labels
@@ -77,6 +78,7 @@ class SegmentResult:
     areas:          of the classes, on the mask at the image's original size.
     render_seconds: how long it took to make the frame.
     notes:          on how the image was decoded, such as the bands of a TIFF.
+    georeferenced:  whether the file of the image has coordinates.
     """
 
     inference: Inference
@@ -85,6 +87,7 @@ class SegmentResult:
     areas: tuple[ClassArea, ...]
     render_seconds: float
     notes: tuple[str, ...] = ()
+    georeferenced: bool = False
 
     @property
     def response_bytes(self) -> int:
@@ -330,12 +333,14 @@ class _Prepared:
     """What is kept of an image while the endpoint is at work: no memory is reserved for it then.
 
     image: to be sent; shown: for the viewer; thumbnail: RGB; notes: on how the image was decoded.
+    georeferenced: whether the file has coordinates.
     """
 
     image: EncodedImage
     shown: EncodedImage
     thumbnail: Image.Image
     notes: tuple[str, ...]
+    georeferenced: bool
 
 
 def _prepare(task: InferenceTask) -> _Prepared:
@@ -346,7 +351,8 @@ def _prepare(task: InferenceTask) -> _Prepared:
         thumbnail = shrunk(photo.pixels, cached.THUMBNAIL)
         task.thumbnail = cached.thumbnail_of(thumbnail)
         image = encode(photo, fit=fit)
-        prepared = _Prepared(image, preview(photo) if image.reduced else image, thumbnail, photo.notes)
+        shown = preview(photo) if image.reduced else image
+        prepared = _Prepared(image, shown, thumbnail, photo.notes, is_georeferenced(data))
         del photo  # before its memory is given back
         return prepared
 
@@ -360,7 +366,7 @@ def _render(task: InferenceTask, prepared: _Prepared, inference: Inference) -> S
     with photo_labels(inference, task.image.name, bytes_per_pixel=2, on_stage=task.set_stage) as labels:
         rows = areas(inference.segmentation, labels=labels)
         del labels  # before its memory is given back
-    return SegmentResult(inference, frame, thumbnail, rows, seconds, prepared.notes)
+    return SegmentResult(inference, frame, thumbnail, rows, seconds, prepared.notes, prepared.georeferenced)
 
 
 def _masked(thumbnail: Image.Image, inference: Inference) -> bytes:

@@ -81,7 +81,8 @@ def from_files(settings: Settings) -> Uploads:
     limit = f"{settings.max_upload_bytes // 1_000_000:,} MB"
     page_drop(
         settings.max_upload_bytes // 1_000_000 * STREAMLIT_MB,
-        f"A file can have up to {limit}. Raise SEGDECK_MAX_UPLOAD_MB and restart the dashboard, or use "
+        f"A file can have up to {limit}. For one large image, choose Tiles as the input size. Otherwise, raise "
+        "SEGDECK_MAX_UPLOAD_MB and restart the dashboard, or use "
         "`segdeck segment`, which has no limit.",
         key="page-drop",
     )
