@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import rasterio
 from streamlit.testing.v1 import AppTest
@@ -159,6 +160,43 @@ def test_an_upload_is_planned(open_page, bright, scene, *, run_until, read_texts
     app.file_uploader[0].set_value([("my scene.tif", scene.read_bytes(), "image/tiff")]).run()
     run_until(app, lambda app: button(app, "tiles-start"))
     assert "my\\_scene\\.tif" in read_texts(app)
+
+
+def test_a_small_geotiff_is_offered_tiles(open_page, bright, scene, *, run_until, read_texts):
+    """Below the mask of an image with coordinates, one click opens the plan of the same image in tiles."""
+    app = open_page(endpoint=bright)
+    app.file_uploader[0].set_value([("field.tif", scene.read_bytes(), "image/tiff")]).run()
+    run_until(app, lambda app: button(app, "in-tiles"))
+    assert "This image has coordinates." in read_texts(app)
+    button(app, "in-tiles").click().run()
+    run_until(app, lambda app: button(app, "tiles-start"))
+    assert "field\\.tif" in read_texts(app)
+    app.segmented_control(key="size").set_value("fit").run()
+    run_until(app, lambda app: is_done(app) and button(app, "tiles-start") is None)
+
+
+def test_an_error_has_the_words_of_the_page(open_page, bright, tmp_path, *, run_until):
+    """An option that does not fit the image is refused in the page's own words, not with options of the command."""
+    path = write_scene(tmp_path / "plain.png", blobs(200, 300), driver="PNG")
+    app = opened(open_page(endpoint=bright, size="Tiles"), path)
+    app.selectbox(key="tile-polygons").set_value("gpkg").run()
+    run_until(app, lambda app: app.error)
+    assert "Choose no polygons, or give a georeferenced image" in app.error[0].value.replace("\\", "")
+    app.selectbox(key="tile-polygons").set_value("").run()
+    run_until(app, lambda app: button(app, "tiles-start"))
+    assert not app.error
+
+
+def test_bands_of_thirteen_are_chosen(open_page, bright, tmp_path, *, run_until, read_texts):
+    """Of 13 bands, the plan shows which are sent; others can be chosen, and wrong ones are refused."""
+    path = write_scene(tmp_path / "bands.tif", np.concatenate([blobs(200, 300)[:1]] * 13))
+    app = opened(open_page(endpoint=bright, size="Tiles"), path)
+    run_until(app, lambda app: "Bands 1,2,3 of 13 are sent" in read_texts(app))
+    app.text_input(key="tile-bands").set_value("4, 3, 2").run()
+    run_until(app, lambda app: "Bands 4,3,2 of 13 are sent" in read_texts(app))
+    app.text_input(key="tile-bands").set_value("4,3,14").run()
+    run_until(app, lambda app: app.error)
+    assert "has the bands 1 to 13" in app.error[0].value
 
 
 def app_of(app: AppTest, **query: str) -> AppTest:

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from core.aws.connection import Clients
 from core.aws.tiles import price_of_tiles, tile_size_of
 from core.cost.tiles import TilePrice
 from core.endpoints.endpoint import EndpointInfo
-from core.errors import InputError
+from core.errors import CoreError, InputError
 from core.inference.invoke import Want
 from core.tiles.area import Area, read_area
 from core.tiles.plan import DEFAULT_OVERLAP, TilePlan, make_plan
@@ -24,7 +24,18 @@ from pages.parts import formatting
 AT_ONCE = 4
 """Tiles that are sent at once, fewer where the endpoint throttles."""
 
-Polygons = Literal["", "gpkg", "geojson"]
+PAGE_WORDS = {
+    "Use the earlier settings, choose another folder, or use --overwrite to begin again.": "Start a new map.",
+    "Run the command again, with --overwrite for the new image.": "Start a new map for the new image.",
+    "Use --overwrite to send all tiles again.": "Start a new map.",
+    "Choose one with --bands.": "Choose one with Bands, in Options.",
+    "choose one band with --bands": "choose one band with Bands, in Options",
+    "Leave out --stretch": "Leave Stretch empty",
+    "Leave out --polygons": "Choose no polygons",
+    "use a larger --min-size": "divide the image",
+    "Use --format mask.": "Choose the output *Mask only*.",
+}
+"""Words of errors that name options of the command, and those for the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +92,17 @@ class Planned:
 
 @contextmanager
 def planned(order: MapOrder, clients: Clients, info: EndpointInfo) -> Iterator[tuple[Planned, SceneReader]]:
-    """Open the image, and plan its tiles. Raises CoreError."""
+    """Open the image, and plan its tiles. Raises CoreError, also for what is raised inside, in the page's words."""
+    try:
+        with _planned(order, clients, info) as result:
+            yield result
+    except CoreError as error:
+        error.what, error.why, error.todo = map(_in_page_words, (error.what, error.why, error.todo))
+        raise
+
+
+@contextmanager
+def _planned(order: MapOrder, clients: Clients, info: EndpointInfo) -> Iterator[tuple[Planned, SceneReader]]:
     notes: list[str] = []
     scene = open_scene(Path(order.path), bands=_bands(order.bands), stretch=_stretch(order.stretch))
     if order.polygon_format is not None:
@@ -101,6 +122,13 @@ def planned(order: MapOrder, clients: Clients, info: EndpointInfo) -> Iterator[t
             clients, info, plan.requests, concurrency=AT_ONCE, now=formatting.now(), say=notes.append
         )
         yield Planned(scene, area, plan, price, (*scene.notes, *notes)), reader
+
+
+def _in_page_words(text: str) -> str:
+    """Return a sentence of an error with the page's names in place of the command's options."""
+    for option, words in PAGE_WORDS.items():
+        text = text.replace(option, words)
+    return text
 
 
 def _whole(name: str, text: str) -> int:
