@@ -151,7 +151,13 @@ def _start(
     task.begin(store, run, connection, endpoint)
 
 
-def _resume(store: RunStore, run: Run, connection: Connection, endpoint: EndpointInfo) -> None:
+def _resume(
+    store: RunStore, run: Run, connection: Connection, endpoint: EndpointInfo, polygons: bool
+) -> None:
+    """Continue a map, without its polygons if they cannot be made; in a callback."""
+    if not polygons:
+        form = replace(MapOrder.from_form(run.form), polygons="").to_form()
+        run = store.update(run.id, lambda stored: replace(stored, form=form)) or run
     task.begin(store, run, connection, endpoint)
 
 

@@ -199,6 +199,27 @@ def test_bands_of_thirteen_are_chosen(open_page, bright, tmp_path, *, run_until,
     assert "has the bands 1 to 13" in app.error[0].value
 
 
+def test_polygons_that_cannot_be_written(open_page, bright, scene, faults, *, run_until, state_dir):
+    """Where the polygons of a map fail, it is continued without them, and no tile is sent twice."""
+    faults.add("delay", seconds=0, operation="InvokeEndpoint", times=3)
+    faults.add("delay", seconds=1, operation="InvokeEndpoint")
+    app = opened(open_page(endpoint=bright, size="Tiles"), scene)
+    app.selectbox(key="tile-polygons").set_value("gpkg").run()
+    run_until(app, lambda app: button(app, "tiles-start"))
+    button(app, "tiles-start").click().run()
+    run_until(app, lambda app: list(state_dir.rglob("*.tile")))
+    button(app, "stop-map").click().run()
+    run_until(app, lambda app: button(app, "continue-map"))
+    (folder,) = state_dir.rglob("maps/*")
+    (folder / "scene_polygons.gpkg").mkdir()
+    button(app, "continue-map").click().run()
+    run_until(app, lambda app: button(app, "continue-map-only"))
+    assert app.error
+    button(app, "continue-map-only").click().run()
+    run_until(app, is_done)
+    assert len(faults.hits) == TILES
+
+
 def app_of(app: AppTest, **query: str) -> AppTest:
     """Return the Segment page in a new session."""
     from tests.pages.conftest import SHELL

@@ -22,6 +22,9 @@ from pages.parts.tiles import preview, task
 from pages.parts.tiles.order import MapOrder
 from pages.parts.tiles.task import MapTask
 
+Resume = Callable[[bool], None]
+"""Continues a map; takes whether its polygons are written."""
+
 TICK = 1.0
 """Seconds between two drawings of a growing map."""
 
@@ -45,7 +48,7 @@ LABELS = {
 }
 
 
-def show(store: RunStore, run: Run, resume: Callable[[], None] | None) -> None:
+def show(store: RunStore, run: Run, resume: Resume | None) -> None:
     """Draw the map of a run. resume: continues it, in a callback; None where that is done on another page."""
     current = task.find(run.id)
     if current is not None and not current.over:
@@ -103,7 +106,7 @@ def _summary(folder: Path, run: Run) -> dict[str, Any] | None:
     return read_json(folder / f"{stem}.json")
 
 
-def _interrupted(folder: Path, run: Run, current: MapTask | None, resume: Callable[[], None] | None) -> None:
+def _interrupted(folder: Path, run: Run, current: MapTask | None, resume: Resume | None) -> None:
     kept = len(list(folder.glob(".*.tiles/*.tile")))
     requests = MapOrder.from_form(run.form).requests
     total = int(requests) if requests.isdecimal() else 0
@@ -125,10 +128,19 @@ def _interrupted(folder: Path, run: Run, current: MapTask | None, resume: Callab
                 icon=":material/play_arrow:",
                 key="continue-map",
                 on_click=resume,
+                args=(True,),
             )
+            if MapOrder.from_form(run.form).polygons and current is not None and current.error is not None:
+                st.button(
+                    "Continue without polygons",
+                    icon=":material/play_arrow:",
+                    key="continue-map-only",
+                    on_click=resume,
+                    args=(False,),
+                )
 
 
-def _result(folder: Path, row: dict[str, Any], resume: Callable[[], None] | None) -> None:
+def _result(folder: Path, row: dict[str, Any], resume: Resume | None) -> None:
     preview.show_map(folder)
     seconds = row["seconds"]["total"]
     scene = row["scene"]
@@ -151,7 +163,7 @@ def _result(folder: Path, row: dict[str, Any], resume: Callable[[], None] | None
         _downloads(folder)
 
 
-def _failed(failed: list[dict[str, Any]], resume: Callable[[], None] | None) -> None:
+def _failed(failed: list[dict[str, Any]], resume: Resume | None) -> None:
     with st.container(border=True):
         st.markdown(f":material/error: **{plural(len(failed), 'tile')} failed** and have no data in the map.")
         lines = [
@@ -167,6 +179,7 @@ def _failed(failed: list[dict[str, Any]], resume: Callable[[], None] | None) -> 
                 icon=":material/refresh:",
                 key="continue-map",
                 on_click=resume,
+                args=(True,),
                 help="The other tiles are not sent again.",
             )
 
