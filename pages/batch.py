@@ -24,7 +24,7 @@ from pages.parts.shared_cache import OptionalPart, Snapshot
 
 REFRESH, MEASURING = 5.0, 1.0  # seconds between two refreshes of a running job, and of a measurement
 OBJECTS_PER_SECOND = 2_000  # listed at each refresh: a job with more is refreshed less often
-TABS = ("Masks", "Failed images", "Log", "Settings")
+TABS = ("Masks", "Failed images", "Log", "Instances", "Settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +217,9 @@ def _tabs(
             details.log(connection, snapshot)
     if tabs[3].open:
         with tabs[3]:
+            details.instances(connection, snapshot)
+    if tabs[4].open:
+        with tabs[4]:
             details.settings(job, connection)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.aws.batch_utilization import hosts
 from core.batch.results import areas_csv
 from core.plans.plan import ApiCall
 from pages.parts import backend, cached
@@ -106,6 +107,20 @@ def test_a_job_shows_its_masks(open_page: OpenPage, done: str, calls: list[Any])
     assert [operation for _, operation in calls].count("GetObject") == gets, "thumbnails are kept"
     button(app, "Next page").click().run()
     assert [tile["id"] for tile in tiles(app)] == [f"{number:02}.jpg" for number in range(24, 30)]
+
+
+def test_the_instances_tab_shows_their_utilization(open_page: OpenPage, done: str, calls: list[Any]) -> None:
+    """The tab of instances draws CPU and memory from the metrics that batch transform publishes, by one call."""
+    app = open_page("batch", job=done, tab="Instances")
+    assert "CPU is summed over all cores" in plain_texts(app)
+    assert [operation for _, operation in calls].count("GetMetricData") == 1
+    assert not app.exception
+
+
+def test_hosts_are_named_by_the_log_streams() -> None:
+    """Each instance is one host, whatever logs it has."""
+    streams = ("night/i-0a-1790000000", "night/i-0b-1790000000", "night/i-0a-1790000000/data-log")
+    assert hosts(streams) == ["night/i-0a", "night/i-0b"]
 
 
 def test_masks_are_measured_filtered_and_downloaded(

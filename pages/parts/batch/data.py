@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from core.aws import batch
 from core.aws.batch import Outputs, TransformList
 from core.aws.batch_speed import expected_speed
+from core.aws.batch_utilization import BatchUtilization, batch_utilization
 from core.aws.class_names import FoundClasses
 from core.aws.connection import Connection, clients
 from core.aws.models import newest_models
@@ -115,6 +116,19 @@ def streams(connection: Connection, job: TransformJob) -> OptionalPart[tuple[str
         LIST_SECONDS if job.running else ENDED_SECONDS,
         (),
         f"the log streams of {job.name}",
+    )
+
+
+def utilization(
+    connection: Connection, job: TransformJob, streams: tuple[str, ...]
+) -> OptionalPart[BatchUtilization]:
+    """Return how busy the instances are, one point per minute: one call."""
+    return cached.optional(
+        ("transform utilization", connection, job.name, job.running, streams),
+        lambda: batch_utilization(clients(connection), job, streams, formatting.now()),
+        ENDED_SECONDS,
+        BatchUtilization(),
+        f"the instance metrics of {job.name}",
     )
 
 

@@ -1,7 +1,8 @@
-"""The tabs of a transform job's page besides the masks: failed images, log, settings."""
+"""The tabs of a transform job's page besides the masks: failed images, log, instances, settings."""
 
 from __future__ import annotations
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -12,6 +13,13 @@ from pages.parts import elements, links, log_view, messages
 from pages.parts.batch import data
 from pages.parts.batch.measure import Measurement
 from pages.parts.shared_cache import OptionalPart, Snapshot
+
+UTILIZATION_LABELS = {
+    "CPUUtilization": "CPU",
+    "MemoryUtilization": "Memory",
+    "GPUUtilization": "GPU",
+    "GPUMemoryUtilization": "GPU memory",
+}
 
 MAX_ROWS = 1000
 """Failed images shown at once."""
@@ -77,6 +85,46 @@ def log(connection: Connection, seen: Snapshot[TransformJob]) -> None:
     messages.why_not(lines, seen)
     if lines.value.has_log:
         log_view.show(job.name, lines.value, "No log lines yet.", stream=stream)
+
+
+def instances(connection: Connection, seen: Snapshot[TransformJob]) -> None:
+    """Draw the utilization of CPU, memory and GPU in percent, averaged over the instances."""
+    job = seen.value
+    streams = data.streams(connection, job)
+    messages.why_not(streams, seen)
+    if streams.waiting is not None or streams.failure is not None:
+        return
+    part = data.utilization(connection, job, streams.value)
+    messages.why_not(part, seen)
+    if not part.value.series:
+        if part.waiting is None and part.failure is None:
+            yet = " yet: the first arrive about a minute after the start" if job.running else ""
+            st.caption(f"CloudWatch has no instance metrics for this job{yet}.")
+        return
+    frame = pd.concat(
+        [
+            pd.DataFrame({"name": UTILIZATION_LABELS[each.name], "time": each.times, "value": each.values})
+            for each in part.value.series
+        ],
+        ignore_index=True,
+    )
+    chart = alt.Chart(frame).encode(
+        x=alt.X("time:T", title=None, axis=alt.Axis(labelOverlap=True, tickCount=7)),
+        y=alt.Y("value:Q", title="Utilization (%)"),
+        color=alt.Color("name:N", sort=None, legend=alt.Legend(title=None, orient="top")),
+        tooltip=[
+            alt.Tooltip("name:N", title="Metric"),
+            alt.Tooltip("value:Q", title="Value", format=".1f"),
+            alt.Tooltip("time:T", title="Time", format="%b %-d, %H:%M"),
+        ],
+    )
+    st.altair_chart(
+        chart.mark_line(point=True, strokeWidth=2).properties(height=240),
+        width="stretch",
+        alt="Utilization of the instances over time",
+    )
+    average = "" if part.value.instances == 1 else f"Average of {part.value.instances} instances. "
+    st.caption(f"{average}CloudWatch, one point per minute. CPU is summed over all cores, GPU over all GPUs.")
 
 
 def settings(job: TransformJob, connection: Connection) -> None:
