@@ -25,6 +25,7 @@ failures       Failures as rows of a JSON document.
 partial_files  Files that are being written, and what a killed run left of them.
 local_files    Open local files safely, and keep private ones private.
 locks          Lock a file across processes.
+partial_files  Lock a file while it is written.
 origins        Compare web origins as browsers do.
 partitions     Tell the partitions of AWS apart, with their consoles.
 s3_uri         Split S3 URIs.

@@ -1,4 +1,4 @@
-"""Files while they are written: locked by their writer, so that nobody removes those of a run that goes on.
+"""Files while they are written: locked by their writer, so that nobody removes those of a run that continues.
 
 A run that was killed leaves its partial files behind, and its locks are gone. `remove_partial_files` removes exactly
 those; a file that another process is writing into the same folder stays.

@@ -49,7 +49,15 @@ def _clone(connection: Connection) -> TransformJob | None:
 
 def _preflight(connection: Connection, clone: TransformJob | None, prices: PriceTable) -> None:
     problems, endpoint = [], form.endpoint()
-    model = "" if BATCH.get("source") == form.ENDPOINT else BATCH.get(form.MODEL) or ""
+    model = BATCH.get(form.MODEL) or "" if BATCH.get("source") == form.MODEL else ""
+    new = None
+    try:
+        if (made := form.new_model(connection)) is not None:
+            new, warnings = made
+            model = new.model_name
+            problems += [Problem("model", text, "warning") for text in warnings]
+    except CoreError as error:
+        problems.append(Problem("model", str(error)))
     if endpoint:
         try:
             model = data.endpoint_model(connection, endpoint)
@@ -70,7 +78,7 @@ def _preflight(connection: Connection, clone: TransformJob | None, prices: Price
     if st.button(
         "Review and start", type="primary", disabled=bool(batch.errors), width="stretch", key="review"
     ):
-        plan = plan_batch(batch.spec, price, manifest=batch.manifest, warnings=batch.warnings)
+        plan = plan_batch(batch.spec, price, model=new, manifest=batch.manifest, warnings=batch.warnings)
         plan_dialog.open_plan(plan, connection, lambda: _open_job(plan.target))
 
 

@@ -367,7 +367,7 @@ def segment_all(
     """Segment the images and record each in `outcome`. An image that fails does not stop the others.
 
     Ctrl-C, and `MAX_FAILURES` consecutive failures that concern all images, let the images in progress end and start
-    no more. A second Ctrl-C does not wait for them either: see `BatchOutcome.in_progress`. Their threads go on.
+    no more. A second Ctrl-C does not wait for them either: see `BatchOutcome.in_progress`. Their threads continue.
 
     on_image: called after each image, in any thread.
     """

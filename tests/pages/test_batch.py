@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import TextInput
 
 from core.aws.batch_utilization import hosts
 from core.batch.results import areas_csv
@@ -22,8 +23,9 @@ from pages.parts.plan_dialog import request_text
 from sandbox.server import Sandbox
 from tests.support.answers import probabilities, recordio
 from tests.support.apps import app_from_file, app_from_function
+from tests.support.artifacts import archive, aws_files
 from tests.support.batch_server import JOB, BatchServer
-from tests.support.batches import BROKEN, BUCKET, NUMBERS, Store, ended, jpeg
+from tests.support.batches import BROKEN, BUCKET, NUMBERS, ROLE, Store, ended, jpeg
 from tests.support.dashboard import SHELL, button, fresh_caches, plain_texts
 
 OpenPage = Callable[..., AppTest]
@@ -220,6 +222,31 @@ def test_the_form_checks_the_images_and_plans_the_job(
     assert '"ManifestFile"' in request
     assert out in request
     assert "notes.txt" not in request
+
+
+def test_a_model_is_created_from_an_artifact(
+    open_page: OpenPage, store: Store, run_until: Callable[..., None]
+) -> None:
+    """An artifact in S3 needs a role; then the plan creates its model before it starts the job."""
+    source, out = store.images("a.jpg")
+    uri = f"s3://{BUCKET}/models/form-artifact/model.tar.gz"
+    store.put("models/form-artifact/model.tar.gz", archive(aws_files()))
+    app = open_page("launch_batch")
+    app.segmented_control[0].set_value("artifact").run()
+    for label, text in (("Images", source), ("Masks", out), ("Artifact", uri)):
+        text_field(app, label).set_value(text)
+    app.run()
+    assert "An execution role is required" in plain_texts(app)
+    text_field(app, "Execution role").set_value(ROLE).run()
+    run_until(app, lambda app: not app.button(key="review").disabled)
+    app.button(key="review").click().run()
+    assert "Create the model" in plain_texts(app)
+    assert uri in "\n".join(code.value for code in app.code)
+    assert not app.exception
+
+
+def text_field(app: AppTest, label: str) -> TextInput:
+    return next(each for each in app.text_input if each.label == label)
 
 
 def test_the_form_estimates_from_an_earlier_job(

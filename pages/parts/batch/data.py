@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from core.aws import batch
 from core.aws.batch import Outputs, TransformList
+from core.aws.batch_model import artifact_model, job_model
 from core.aws.batch_speed import expected_speed
 from core.aws.batch_utilization import BatchUtilization, batch_utilization
 from core.aws.class_names import FoundClasses
@@ -16,9 +17,13 @@ from core.batch.job import TransformJob
 from core.batch.objects import Inputs
 from core.batch.prepare import ListedInputs
 from core.batch.progress import Speed
+from core.endpoints.spec import EndpointSpec
 from pages.parts import cached, formatting
 from pages.parts.log_view import LOG_LINES, JobLog, LogReader
 from pages.parts.shared_cache import OptionalPart, Snapshot
+
+MODEL_SECONDS, MODEL_LIMIT = 600, 600.0
+"""Seconds that an inspected artifact is cached, and that reading one of several hundred megabytes may take."""
 
 LIST_SECONDS, JOB_SECONDS, ENDED_SECONDS = 15, 4, 60
 """Seconds that the list may be cached; a running job with its outputs; and one that has ended."""
@@ -183,6 +188,23 @@ def endpoint_model(connection: Connection, endpoint: str) -> str:
         )
         .value
     )
+
+
+def new_model(
+    connection: Connection, *, job: str = "", artifact: str = "", role: str = ""
+) -> tuple[EndpointSpec, tuple[str, ...]]:
+    """Return the model to create from a training job or an artifact, and warnings.
+
+    Raises InputError, ArtifactError, AwsError, PendingError.
+    """
+
+    def load() -> tuple[EndpointSpec, tuple[str, ...]]:
+        own = clients(connection)
+        return job_model(own, job) if job else artifact_model(own, artifact, role)
+
+    key = ("batch form new model", connection, job, artifact, role)
+    what = f"the model of {job or artifact}"
+    return cached.shelf().read(key, load, MODEL_SECONDS, what, limit=MODEL_LIMIT).value
 
 
 def speed(

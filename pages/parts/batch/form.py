@@ -13,19 +13,44 @@ from core.aws.connection import Connection
 from core.batch.job import MAX_INSTANCES, BatchSpec, Kind, TransformJob, clone_spec
 from core.batch.prepare import job_name
 from core.cost.training import PriceTable
-from core.endpoints.spec import HOSTING_INSTANCES, processor, processor_in_words
-from core.errors import CoreError
+from core.endpoints.spec import HOSTING_INSTANCES, EndpointSpec, processor, processor_in_words
+from core.errors import CoreError, InputError
 from core.escaping import terminal
-from core.training.defaults import INSTANCE, SANDBOX_DATA
+from core.training.defaults import INSTANCE, SANDBOX_DATA, SANDBOX_ROLE
+from core.training.filters import JobFilter
 from pages.parts import cached, messages, state
 from pages.parts.batch import data, upload
 from pages.parts.batch.slots import BATCH
 from pages.parts.shared_cache import PendingError
 
-ENDPOINT, MODEL = "endpoint", "model"
-SOURCES = {ENDPOINT: "Endpoint", MODEL: "SageMaker model"}
+ENDPOINT, MODEL, TRAINING_JOB, ARTIFACT = "endpoint", "model", "job", "artifact"
+SOURCES = {
+    ENDPOINT: "Endpoint",
+    MODEL: "SageMaker model",
+    TRAINING_JOB: "Training job",
+    ARTIFACT: "S3 artifact",
+}
+PLACEHOLDERS = {
+    ENDPOINT: "Choose an endpoint",
+    MODEL: "Choose a model",
+    TRAINING_JOB: "Choose a training job",
+}
 OUTPUTS: dict[Kind, str] = {"mask": "Masks", "probabilities": "Probabilities"}
-FIELDS = ("name", "source", ENDPOINT, MODEL, "input", "output", "instance", "count", "concurrency", "kind")
+FIELDS = (
+    "name",
+    "source",
+    ENDPOINT,
+    MODEL,
+    TRAINING_JOB,
+    ARTIFACT,
+    "role",
+    "input",
+    "output",
+    "instance",
+    "count",
+    "concurrency",
+    "kind",
+)
 SANDBOX_BATCHES = "s3://segdeck-sandbox/batches/"
 CONCURRENCY = 2
 
@@ -46,6 +71,9 @@ def first_fields(connection: Connection, now: datetime) -> dict[str, object]:
         "source": MODEL if query.get(MODEL) else ENDPOINT,
         ENDPOINT: query.get(ENDPOINT),
         MODEL: query.get(MODEL),
+        TRAINING_JOB: None,
+        ARTIFACT: "",
+        "role": SANDBOX_ROLE if sandbox else "",
         "input": f"{SANDBOX_DATA}validation/" if sandbox else "",
         "output": f"{SANDBOX_BATCHES}{name}/" if sandbox else "",
         "instance": INSTANCE,
@@ -63,6 +91,9 @@ def cloned_fields(job: TransformJob, now: datetime) -> dict[str, object]:
         "source": MODEL,
         ENDPOINT: None,
         MODEL: spec.model,
+        TRAINING_JOB: None,
+        ARTIFACT: "",
+        "role": "",
         "input": spec.input_uri,
         "output": spec.output_uri,
         "instance": spec.instance_type,
@@ -114,8 +145,28 @@ def draw(connection: Connection, prices: PriceTable) -> None:
             _choice(
                 "Endpoint", ENDPOINT, _endpoints(connection), "Its model is used; the endpoint itself is not."
             )
-        else:
+        elif BATCH.get("source") == MODEL:
             _choice("SageMaker model", MODEL, _models(connection), "One of the newest hundred.")
+        elif BATCH.get("source") == TRAINING_JOB:
+            _choice(
+                "Training job",
+                TRAINING_JOB,
+                _jobs(connection),
+                "A SageMaker model is created from its artifact.",
+            )
+        else:
+            _text(
+                "Artifact",
+                ARTIFACT,
+                "S3 URI of a model.tar.gz of this algorithm. A SageMaker model is created from it.",
+                "s3://my-bucket/models/my-job/output/model.tar.gz",
+            )
+            _text(
+                "Execution role",
+                "role",
+                "ARN of a role that SageMaker can assume, for the new model.",
+                "arn:aws:iam::123456789012:role/MyRole",
+            )
     with st.container(border=True):
         st.header("Images and masks")
         _text(
@@ -192,7 +243,7 @@ def _choice(label: str, field: str, names: Sequence[str], help_text: str) -> Non
         index=None,
         format_func=terminal,
         key=BATCH.field(field),
-        placeholder=f"Choose {'an endpoint' if field == ENDPOINT else 'a model'}",
+        placeholder=PLACEHOLDERS[field],
         help=help_text,
         persist_state="session",
     )
@@ -201,6 +252,34 @@ def _choice(label: str, field: str, names: Sequence[str], help_text: str) -> Non
 def _endpoints(connection: Connection) -> list[str]:
     try:
         return [endpoint.name for endpoint in cached.endpoints(connection).endpoints]
+    except PendingError as pending:
+        messages.waiting_line(pending)
+    except CoreError as error:
+        st.caption(messages.line(error))
+    return []
+
+
+def new_model(connection: Connection) -> tuple[EndpointSpec, tuple[str, ...]] | None:
+    """Return the model to create first, and warnings; None for an existing model, or where none is chosen.
+
+    Raises InputError, ArtifactError, AwsError, PendingError.
+    """
+    source = BATCH.get("source")
+    job, uri, role = (BATCH.get(TRAINING_JOB) or ""), (BATCH.get(ARTIFACT) or ""), (BATCH.get("role") or "")
+    if source == TRAINING_JOB and job:
+        return data.new_model(connection, job=job)
+    if source != ARTIFACT or not uri.strip():
+        return None
+    if not role.strip():
+        raise InputError("An execution role is required.", todo="Enter the ARN of a role for the new model.")
+    return data.new_model(connection, artifact=uri.strip(), role=role.strip())
+
+
+def _jobs(connection: Connection) -> list[str]:
+    """Return the newest training jobs that may have a model."""
+    try:
+        jobs = cached.jobs(connection, JobFilter()).value.jobs
+        return [job.name for job in jobs if job.model_uri or (job.summary and not job.running)]
     except PendingError as pending:
         messages.waiting_line(pending)
     except CoreError as error:
