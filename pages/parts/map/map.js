@@ -42,6 +42,12 @@ class TiledMap {
     this.trigger = trigger;
     if (address === this.tiles.address) return;
     this.tiles.setAddress(address);
+    await this.open();
+  }
+
+  /** Waits until the server has opened the map, and shows it. */
+  async open() {
+    const { address } = this.tiles;
     this.renewing = false;
     this.find(".failure").hidden = true;
     try {
@@ -49,8 +55,9 @@ class TiledMap {
       if (info) this.begin(info);
     } catch (error) {
       if (this.stopping.signal.aborted || address !== this.tiles.address) return;
-      this.setState("error", error.message);
+      this.setState("error", "The map cannot be shown.");
       if (error.expired) this.renew(error);
+      else this.report(error.message);
     }
   }
 
@@ -121,21 +128,26 @@ class TiledMap {
     if (this.renewing) return;
     this.renewing = true;
     this.trigger("renew", Date.now());
-    setTimeout(() => this.renewing && !this.stopping.signal.aborted && this.report(error), RENEWAL);
+    setTimeout(() => this.renewing && !this.stopping.signal.aborted && this.report(error.message), RENEWAL);
   }
 
-  report(error) {
+  /** Shows what failed, with a button to try again. */
+  report(text) {
     const box = this.find(".failure");
-    box.querySelector("span").textContent = `Part of the map cannot be shown. ${error.message}`;
+    box.querySelector("span").textContent = text;
     box.hidden = false;
   }
 
   tileFailed(error) {
     if (error.expired) this.renew(error);
-    else this.report(error);
+    else this.report(`Part of the map cannot be shown. ${error.message}`);
   }
 
   retry() {
+    if (this.root.dataset.state === "error") {
+      this.setState("loading", "Opening the map…");
+      return this.open();
+    }
     this.find(".failure").hidden = true;
     this.renewing = false;
     this.tiles.retry();

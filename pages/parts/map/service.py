@@ -127,11 +127,12 @@ class MapSource:
                 self._error = None
                 self._opening = threading.Thread(target=self._open, daemon=True, name="map")
                 self._opening.start()
+            error = self._error
+            if error is not None:
+                self._opening = None
         if self._map is not None:
             return self._ready(self._map)
-        if self._error is not None:
-            with self._lock:
-                error, self._opening = self._error, None
+        if error is not None:
             return {"state": "failed", "error": terminal(str(error))}
         return {"state": "preparing", "step": self._step, "progress": round(self._progress, 3)}
 
