@@ -78,7 +78,7 @@ def test_from_a_plan_to_a_map(open_page, bright, scene, faults, *, run_until, re
     assert len(faults.hits) == TILES
     table = app.dataframe[0].value
     assert table["area"].sum() == pytest.approx(4 * HEIGHT * WIDTH / 10_000, rel=1e-3)
-    assert "map-viewer" in [component.key for component in app.get("bidi_component")]
+    assert "map" in [component.key for component in app.get("bidi_component")]
     (mask,) = state_dir.rglob("scene_mask.tif")
     with rasterio.open(scene) as image, rasterio.open(mask) as written:
         assert (written.shape, written.crs, written.transform) == (image.shape, image.crs, image.transform)

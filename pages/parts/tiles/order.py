@@ -74,6 +74,16 @@ class MapOrder:
         return "mask" if self.want == "mask" else "probabilities"
 
     @property
+    def band_numbers(self) -> tuple[int, ...]:
+        """Return the bands to send, from 1; empty for the default. Raises InputError."""
+        return _bands(self.bands)
+
+    @property
+    def percentiles(self) -> tuple[float, float] | None:
+        """Return what becomes black and white; None for the default. Raises InputError."""
+        return _stretch(self.stretch)
+
+    @property
     def polygon_format(self) -> PolygonFormat | None:
         """Return the format of the polygons; None for none."""
         return next((each for each in get_args(PolygonFormat) if each == self.polygons), None)
@@ -104,7 +114,7 @@ def planned(order: MapOrder, clients: Clients, info: EndpointInfo) -> Iterator[t
 @contextmanager
 def _planned(order: MapOrder, clients: Clients, info: EndpointInfo) -> Iterator[tuple[Planned, SceneReader]]:
     notes: list[str] = []
-    scene = open_scene(Path(order.path), bands=_bands(order.bands), stretch=_stretch(order.stretch))
+    scene = open_scene(Path(order.path), bands=order.band_numbers, stretch=order.percentiles)
     if order.polygon_format is not None:
         check_polygons(scene)
     area = read_area(order.area, scene) if order.area else None

@@ -61,7 +61,7 @@ def show(store: RunStore, run: Run, resume: Resume | None) -> None:
     if row is None:
         _interrupted(folder, run, current, resume)
         return
-    _result(folder, row, resume)
+    _result(folder, run, row, resume)
 
 
 def _progress(current: MapTask) -> None:
@@ -140,13 +140,13 @@ def _interrupted(folder: Path, run: Run, current: MapTask | None, resume: Resume
                 )
 
 
-def _result(folder: Path, row: dict[str, Any], resume: Resume | None) -> None:
-    preview.show_map(folder)
+def _result(folder: Path, run: Run, row: dict[str, Any], resume: Resume | None) -> None:
+    preview.show_map(folder, run, row)
     seconds = row["seconds"]["total"]
     scene = row["scene"]
     st.caption(
         f":material/timer: {plural(row['plan']['requests'], 'tile')} in {duration(seconds)} · "
-        f"{scene['width']:,} × {scene['height']:,} pixels · shown reduced; the files have every pixel"
+        f"{scene['width']:,} × {scene['height']:,} pixels"
     )
     for note in row["notes"]:
         st.caption(f":material/info: {messages.plain(note)}")
