@@ -13,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import TextInput
 
+from core.aws.batch import SAMPLE
 from core.aws.batch_utilization import hosts
 from core.batch.results import areas_csv
 from core.plans.plan import ApiCall
@@ -353,6 +354,26 @@ def test_ten_thousand_images_cost_a_fixed_number_of_calls(many: BatchServer) -> 
     assert many.calls.keys() <= {"DescribeTransformJob", "ListObjectsV2", IDENTITY}
     assert thumbnails().size < THUMBNAIL_BYTES
     assert sum(len(each.proto.json) for each in app.get("bidi_component")) < 500_000
+
+
+def test_ten_thousand_images_are_checked_with_a_fixed_number_of_calls(
+    many: BatchServer, run_until: Callable[..., None]
+) -> None:
+    """The form lists 1,000 images per call and reads the start of 12; a further run of the page makes no call."""
+    app = app_from_file(SHELL).switch_page("../launch_batch.py")
+    app.query_params["model"] = "many"
+    app.run()
+    text_field(app, "Images").set_value("s3://many/in/")
+    text_field(app, "Masks").set_value("s3://many/out/")
+    app.run()
+    run_until(app, lambda app: "**10,000** images" in plain_texts(app))
+    assert (many.calls["ListObjectsV2"], many.calls["GetObject"]) == (10, SAMPLE)
+    before = dict(many.calls)
+    app.run()
+    assert {key: many.calls[key] for key in ("ListObjectsV2", "GetObject")} == {
+        key: before[key] for key in ("ListObjectsV2", "GetObject")
+    }
+    assert not app.exception
 
 
 def test_a_long_manifest_is_shortened_in_the_dialog() -> None:
