@@ -13,6 +13,7 @@ import pytest
 
 from sandbox.common.limits import SandboxLimits
 from sandbox.server import Sandbox
+from tests.support.patience import wait_until
 
 ROOT = Path(__file__).parents[3]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
@@ -109,10 +110,16 @@ def test_contradicting_hyperparameters_are_warnings(
     """The parameters identify the network; what hyperparams.json says otherwise is in the endpoint's log."""
     endpoint = serve(real, "other-classes", _demo_saying(num_classes="7", algorithm="FCN"))
     assert endpoint["EndpointStatus"] == "InService", endpoint
-    events = make_client(real, "logs").filter_log_events(
-        logGroupName="/aws/sagemaker/Endpoints/other-classes"
-    )
-    log = "\n".join(event["message"] for event in events["events"])
+    logs, group = make_client(real, "logs"), "/aws/sagemaker/Endpoints/other-classes"
+
+    def read() -> str:  # an endpoint may be in service before its log is shipped
+        if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
+            return ""
+        events = logs.filter_log_events(logGroupName=group)["events"]
+        return "\n".join(event["message"] for event in events)
+
+    wait_until(lambda: "says algorithm fcn" in read())
+    log = read()
     assert "says num_classes 7, but the parameters are those of num_classes 6." in log
     assert "says algorithm fcn, but the parameters are those of algorithm light." in log
 
