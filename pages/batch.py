@@ -14,7 +14,7 @@ from core.batch.prepare import job_name, prepare_resume
 from core.cost.batch import SANDBOX_STARTUP_SECONDS, STARTUP_SECONDS, batch_price, speed_of
 from core.errors import InputError
 from core.plans.batch import plan_batch, plan_stop_batch
-from core.text import listing
+from core.text import listing, plural
 from pages.parts import backend, cached, formatting, links, messages, plan_dialog, refresh, state
 from pages.parts.batch import data, details, filters, gallery, header, slots
 from pages.parts.batch.data import JobInputs
@@ -102,9 +102,21 @@ def _job(connection: Connection, name: str) -> float | None:
     header.freshness(snapshot, every=interval or REFRESH)
     if job.failure_reason:
         st.error(messages.plain(job.failure_reason), icon=":material/error:")
+        _what_is_left(parts)
     _progress(connection, snapshot, parts)
     _tabs(connection, snapshot, parts, measured)
     return interval
+
+
+def _what_is_left(parts: BatchParts) -> None:
+    """Draw what a failed job has written: one image that cannot be read makes AWS report the whole job as failed."""
+    missing, masks = parts.missing, len(parts.outputs.value.objects)
+    if missing is None or not masks:
+        return
+    st.caption(
+        f":material/info: {masks:,} of {plural(masks + len(missing), 'mask')} are there. *Failed images* has the "
+        "reason for each image that failed; *Resume* starts a job for the others without a mask."
+    )
 
 
 def _actions(connection: Connection, job: TransformJob, parts: BatchParts, measured: Measurement) -> None:

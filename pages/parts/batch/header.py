@@ -72,7 +72,6 @@ def metrics_row(
     cost = cost_so_far(job, prices, now)
     speed = progress.per_second if progress is not None else None
     total = "" if progress is None or progress.total is None else f" of {progress.total:,}"
-    free = "Sandbox: nothing is billed. Prices are AWS estimates. " if sandbox else ""
     label = "AWS price" if sandbox else "Cost"
     with st.grid(5, min_column_width=140, gap="small"):
         st.metric("Masks", "unknown" if progress is None else f"{progress.done:,}{total}", border=True)
@@ -83,5 +82,5 @@ def metrics_row(
             f"{label} so far" if job.running else label,
             "unknown" if cost is None else str(cost),
             border=True,
-            help=messages.plain(f"{free}{NOTE} {prices.attribution}"),
+            help=messages.plain(f"{NOTE} {prices.attribution}"),
         )

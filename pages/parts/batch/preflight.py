@@ -93,8 +93,6 @@ def show(batch: Batch, listed: ListedInputs | None, price: BatchPrice, *, sandbo
             str(price.expected) if price.expected else "unknown",
             help=None if price.seconds is None else f"About {duration(price.seconds)}.",
         )
-    if sandbox:
-        st.caption(":material/computer: Sandbox: nothing is billed. Prices are AWS estimates.")
     st.caption(messages.plain(price.source))
     _images(batch, listed)
     problem_list.heading(batch.problems, before="the start")
