@@ -89,7 +89,10 @@ def figure(
             (image, _fitted(box, image.shape[1] / image.shape[0]), caption != "Segmentation")
             for (caption, image), box in zip(panels, boxes, strict=True)
         ]
-        return _png(page, placed, dpi) if form == "png" else _vector(page, placed, form, dpi)
+        if form != "png":
+            return _vector(page, placed, form, dpi)
+        whole = _drawn(page, dpi)
+    return _png(whole, placed, dpi)
 
 
 def _panels(
@@ -233,14 +236,18 @@ def _percent(share: float) -> str:
     return "< 0.1%" if 0 < share < 0.0005 else percent(share)
 
 
-def _png(page: Figure, placed: Sequence[Placed], dpi: int) -> bytes:
-    """Return the page as PNG. Pillow resizes and places the images: matplotlib takes 40 ms for each."""
+def _drawn(page: Figure, dpi: int) -> Image.Image:
+    """Return the page without its images, as RGB."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
 
     page.set_dpi(dpi)
     canvas: Any = FigureCanvasAgg(page)
     canvas.draw()
-    whole = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def _png(whole: Image.Image, placed: Sequence[Placed], dpi: int) -> bytes:
+    """Return the page as PNG. Pillow resizes and places the images: matplotlib takes 40 ms for each."""
     for image, (left, top, width, height), smooth in placed:
         x, y = round(left * dpi), round(top * dpi)
         size = max(1, round((left + width) * dpi) - x), max(1, round((top + height) * dpi) - y)

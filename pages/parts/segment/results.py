@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -410,13 +411,14 @@ def _file(inference: InferenceTask, stem: str, kind: export.Kind) -> bytes:
 def _zip(items: Items, kinds: tuple[export.Kind, ...], on_count: OnCount | None = None) -> bytes:
     """Return the ZIP. on_count: gets the number of images that are in it."""
 
-    def files() -> Iterator[export.File]:
-        for done, (inference, stem) in enumerate(items):
-            if on_count is not None:
-                on_count(done, len(items))
-            yield from _files(inference, stem, kinds)
+    counted = count()
 
-    return export.zip_files(files())
+    def files(inference: InferenceTask, stem: str) -> tuple[export.File, ...]:
+        if on_count is not None:
+            on_count(next(counted), len(items))
+        return _files(inference, stem, kinds)
+
+    return export.zip_files(export.made_ahead([partial(files, *item) for item in items]))
 
 
 def _files(inference: InferenceTask, stem: str, kinds: tuple[export.Kind, ...]) -> tuple[export.File, ...]:

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ from core.inference.export import (
     file,
     files,
     has_probabilities,
+    made_ahead,
     result,
     summary,
     unique_stems,
@@ -311,3 +313,35 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No space left on device"):
         write_new(tmp_path / "a.png", b"data", link=full)
     assert os.listdir(tmp_path) == []
+
+
+def test_files_made_ahead_are_in_order() -> None:
+    """Files that are made in other threads come in the order of their images, also if a later one is done first."""
+    second_done = threading.Event()
+
+    def first() -> tuple[File, ...]:
+        assert second_done.wait(60)
+        return (File("a", "text/csv", b"1"), File("b", "text/csv", b"2"))
+
+    def second() -> tuple[File, ...]:
+        second_done.set()
+        return (File("c", "text/csv", b"3"),)
+
+    assert [item.name for item in made_ahead([first, second, lambda: ()])] == ["a", "b", "c"]
+
+
+def test_what_a_maker_raises_ends_the_files() -> None:
+    """An error while the files of an image are made is raised in its turn; the images after it are not begun."""
+    begun = []
+
+    def failing() -> tuple[File, ...]:
+        raise InputError("no")
+
+    def later() -> tuple[File, ...]:
+        begun.append(1)
+        return ()
+
+    made = made_ahead([lambda: (File("a", "text/csv", b""),), failing, *([later] * 20)])
+    with pytest.raises(InputError, match="no"):
+        list(made)
+    assert len(begun) <= 2
