@@ -35,7 +35,7 @@ def page(run: Callable[[], None], name: str) -> None:
     with shared_cache.watching() as watch, messages.error_boundary():
         run()
     dialogs.after_page(name)
-    if (every := _interval(watch)) is not None:
+    if (every := next_look(watch)) is not None:
         timed(_rerun_on_change, every)(watch)
 
 
@@ -50,7 +50,7 @@ def live(name: str, draw: Callable[[], float | None], every: Callable[[], float 
     base: float | None = None
     with shared_cache.watching() as watch, suppress(Exception):  # the drawing meets it again, and shows it
         base = every()
-    ticking = _soonest(base, _interval(watch), state.refresh_interval(name))
+    ticking = _soonest(base, next_look(watch, base), state.refresh_interval(name))
     with _page_run():
         timed(_look, ticking)(name, draw, base, ticking)
 
@@ -63,7 +63,7 @@ def _look(name: str, draw: Callable[[], float | None], base: float | None, ticki
     wished = base
     with shared_cache.watching() as watch, messages.error_boundary():
         wished = draw()
-    extra = _interval(watch)
+    extra = next_look(watch, wished)
     state.set_refresh_interval(name, extra)
     if _soonest(wished, extra) == ticking:
         return
@@ -141,10 +141,15 @@ def _parts_of_run() -> list[str]:
     return (context.fragment_ids_this_run if context is not None else None) or []
 
 
-def _interval(watch: Watch) -> float | None:
-    if watch.pending:
+def next_look(watch: Watch, base: float | None = None) -> float | None:
+    """Return the seconds to the next look at what is pending or failed; None without need.
+
+    base: of the part's own timer. It also shows a newer value, so only a missing one needs a faster timer: another
+    interval is another run of the page, and those of 200 viewers kept each other waiting.
+    """
+    if watch.missing or (watch.pending and base is None):
         return PENDING_TICK
-    return FAILING_TICK if watch.unsettled else None
+    return FAILING_TICK if watch.failing else None
 
 
 def _soonest(*intervals: float | None) -> float | None:

@@ -214,19 +214,26 @@ class Watch:
 
     unsettled: what is pending or failed, with its state as it was shown.
     pending:   whether any of it is pending.
+    missing:   whether any of that has no value yet.
+    failing:   whether any of it failed.
     waited:    seconds that the reads took so far.
     """
 
     unsettled: dict[CachedValue[Any], Hashable] = field(default_factory=dict)
     pending: bool = False
+    missing: bool = False
+    failing: bool = False
     waited: float = 0.0
 
     def note(self, latest: CachedValue[Any], result: Snapshot[Any] | Exception, state: Hashable) -> None:
         """Note it where it is one of them."""
         pending = result.pending if isinstance(result, Snapshot) else isinstance(result, PendingError)
-        if pending or isinstance(result, Exception) or result.failure is not None:
+        failing = result.failure is not None if isinstance(result, Snapshot) else not pending
+        if pending or failing:
             self.unsettled.setdefault(latest, state)
             self.pending = self.pending or pending
+            self.missing = self.missing or isinstance(result, PendingError)
+            self.failing = self.failing or failing
 
     def changed(self) -> bool:
         """Return whether another look would show something else; starts the reads that are due."""
