@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from sandbox.common.store import Document
 
 VARIABLE = "SM_SANDBOX_FAULT"
+STOP_SECONDS = 0.2
+"""After which a waiting image notices that its job is stopped."""
+
 _FORM = re.compile(r"(hang|kill):([0-9]{1,6})|(delay):([0-9]{1,4}(?:\.[0-9]{1,3})?)")
 
 
@@ -26,11 +29,15 @@ def fault_problem(environment: Mapping[str, str]) -> str:
 
 
 class JobFault:
-    """The fault of one worker. value: images before it, or seconds."""
+    """The fault of one worker. value: images before it, or seconds.
+
+    Several images are in progress at once: those before a fault are answered first, and none after it is sent before.
+    """
 
     def __init__(self, kind: str, value: float) -> None:
-        self._kind, self._value, self._images = kind, value, 0
-        self._lock = threading.Lock()
+        self._kind, self._value = kind, value
+        self._sent, self._answered, self._applied = 0, 0, False
+        self._changed = threading.Condition()
 
     @classmethod
     def of(cls, document: Document) -> JobFault | None:
@@ -38,9 +45,30 @@ class JobFault:
         match = _FORM.fullmatch((document.get("Environment") or {}).get(VARIABLE, ""))
         return cls(match[1] or match[3], float(match[2] or match[4])) if match else None
 
-    def due(self) -> list[tuple[str, float]]:
-        """Return the fault, as (kind, seconds), when it applies to the next image; else nothing."""
-        with self._lock:
-            self._images += 1
-            applies = self._kind == "delay" or self._images == self._value + 1
-        return [(self._kind, self._value)] if applies else []
+    def before(self, stop: threading.Event, apply: Callable[[str, float], None]) -> None:
+        """Apply the fault if it is due for the next image, after waiting for its turn, unless `stop` is set.
+
+        apply: gets the kind and the seconds.
+        """
+        if self._kind == "delay":
+            apply(self._kind, self._value)
+            return
+        with self._changed:
+            self._sent += 1
+            number = self._sent
+            if number <= self._value:
+                return
+            first = number == self._value + 1
+            while not stop.is_set() and (self._answered < self._value if first else not self._applied):
+                self._changed.wait(STOP_SECONDS)
+        if first:
+            apply(self._kind, self._value)
+            with self._changed:
+                self._applied = True
+                self._changed.notify_all()
+
+    def after(self) -> None:
+        """Count an image that was answered, or failed."""
+        with self._changed:
+            self._answered += 1
+            self._changed.notify_all()

@@ -224,6 +224,8 @@ class Worker:
         except urllib3.exceptions.HTTPError as problem:
             raise ItemError(ALGORITHM, NO_ANSWER) from problem
         finally:
+            if self._fault is not None:
+                self._fault.after()
             if answer is not None:
                 answer.release_conn() if answer.closed else answer.close()
 
@@ -272,16 +274,19 @@ class Worker:
     def _apply_fault(self, item: InputObject, process: ModelProcess) -> None:
         """Apply the faults of the job and of the tests to this object's container."""
         rule = self._context.faults.match(WORKERS, f"{self._job}/{self.number} {item.label}")
-        faults = [(rule.kind, float(rule.options.get("seconds", 1.0)))] if rule is not None else []
-        if self._fault is not None:
-            faults += self._fault.due()
-        for kind, seconds in faults:
+
+        def apply(kind: str, seconds: float) -> None:
             if kind == "hang":
                 process.suspend()
             elif kind == "kill":
                 process.kill()
             else:
                 self._context.stop.wait(seconds)
+
+        if rule is not None:
+            apply(rule.kind, float(rule.options.get("seconds", 1.0)))
+        if self._fault is not None:
+            self._fault.before(self._context.stop, apply)
 
     # Logs and the end
 
