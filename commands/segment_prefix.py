@@ -85,7 +85,9 @@ def _masks(clients: Clients, options: PrefixOptions) -> MaskFolder:
     make_folder(folder.root)
     _check_writable(folder.root)
     if options.resume:
-        clear_partial_files(folder.root, folder.root.rglob(".*.part"))
+        parts = folder.root.rglob(".*.part")
+        # The finished tiles of a map may be there as well: they belong to their own run.
+        clear_partial_files(folder.root, [path for path in parts if path.parent.suffix != ".tiles"])
     return folder
 
 

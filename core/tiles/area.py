@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,10 @@ CRS_NAME = re.compile(r"(?:urn:ogc:def:crs:)?(?:EPSG|OGC):[\d.]*:?\w+")
 
 NUMBER = r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*"
 BOX = re.compile(rf"{NUMBER}(?:,{NUMBER}){{3}}")
+STEP_DEGREES, STEP = 0.005, 500.0
+"""Longest part of an edge that is converted as a straight line: half a kilometer of a parallel bends by 5 mm."""
+
+MAX_STEPS = 100_000
 PIXELS: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
@@ -97,13 +103,38 @@ def projected(
     try:
         with gdal(name):
             source, target = CRS.from_user_input(crs), CRS.from_wkt(scene.crs)
+            if (
+                source != target
+            ):  # edges are straight in the file's coordinates, and only points are converted
+                step = STEP_DEGREES if source.is_geographic else STEP
+                polygons = tuple(_densified(polygon, step) for polygon in polygons)
             return tuple(transform_geom(source, target, polygon) for polygon in polygons)
-    except (ImageError, RasterioError, ValueError, TypeError, KeyError, IndexError) as error:
+    except (ImageError, RasterioError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise InputError(
             f"{name} cannot be converted to the coordinates of {scene.name}.",
             why=error.why if isinstance(error, ImageError) else f"{error}",
             todo="Check its coordinates: GeoJSON has longitude and latitude, in degrees.",
         ) from error
+
+
+def _densified(polygon: Mapping[str, Any], step: float) -> Mapping[str, Any]:
+    """Return a Polygon or MultiPolygon with a point at least every `step` of each edge."""
+    parts = [polygon["coordinates"]] if polygon["type"] == "Polygon" else polygon["coordinates"]
+    dense = [[_dense_ring(ring, step) for ring in part] for part in parts]
+    return {"type": polygon["type"], "coordinates": dense[0] if polygon["type"] == "Polygon" else dense}
+
+
+def _dense_ring(ring: Sequence[Sequence[float]], step: float) -> list[tuple[float, float]]:
+    """Return the ring with more points; those of an edge are the same in both directions, as neighbors share it."""
+    corners = [(point[0], point[1]) for point in ring]
+    points: list[tuple[float, float]] = []
+    for first, second in pairwise(corners):
+        start, end = sorted((first, second))
+        x, y = end[0] - start[0], end[1] - start[1]
+        count = min(MAX_STEPS, max(1, math.ceil(max(abs(x), abs(y)) / step)))
+        edge = [(start[0] + x * i / count, start[1] + y * i / count) for i in range(count)] + [end]
+        points += (edge if start == first else edge[::-1])[:-1]
+    return points + corners[-1:]
 
 
 def geojson(text: str) -> Mapping[str, Any]:

@@ -323,7 +323,9 @@ class MapJob:
         tags = {"ENDPOINT": self.info.name, "MODEL": self.info.model_uri or self.info.config}
         tags |= {"TRAINING_JOB": self.info.job} if self.info.job else {}
         rows = writer.finish(classes, tags, overwrite=replace)
-        notes = [*self.scene.notes, *([writer.areas.note] if writer.areas.note else [])]
+        for note in writer.notes:
+            say(note)
+        notes = [*self.scene.notes, *writer.notes, *([writer.areas.note] if writer.areas.note else [])]
         problems = [f"{text} ({plural(count, 'tile')})" for text, count in sorted(outcome.problems.items())]
         row = {
             "image": printable(self.scene.name),

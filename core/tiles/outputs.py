@@ -28,6 +28,7 @@ from core.errors import ImageError, InputError
 from core.escaping import csv_bytes, json_bytes, json_text
 from core.imaging.classes import MAX_CLASSES, Classes
 from core.inference.export import move_new, write_new
+from core.local_files import reason
 from core.render.palette import Table
 from core.tiles.areas import COLUMNS, AreaCounter
 from core.tiles.blend import NO_DATA, Strip
@@ -88,6 +89,7 @@ class MapFiles:
 class MapWriter:
     """Writes the strips of a scene, and at the end its files. Close it, or use it as a context manager.
 
+    notes:  sentences on what `finish` left as it was.
     folder: for the strips: existing, on the same file system as the files.
     table:  colors of the ids, (256, 3) uint8.
     """
@@ -97,6 +99,7 @@ class MapWriter:
     folder: Path
     table: Table
     areas: AreaCounter = field(init=False)
+    notes: list[str] = field(default_factory=list, init=False)
     _open: dict[Kind, DatasetWriter] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -140,11 +143,25 @@ class MapWriter:
             if path is not None:
                 self._finish(kind, path, classes, tags, overwrite=overwrite)
         write_new(self.files.areas, csv_bytes(rows, COLUMNS), overwrite=overwrite)
-        style = self.files.style
-        # QGIS saves the user's own style under this name.
-        if style is not None and (not style.exists() or is_generated(style.read_bytes())):
-            write_new(style, qgis_style(classes, self.table), overwrite=True)
+        self._write_style(classes)
         return rows
+
+    def _write_style(self, classes: Classes) -> None:
+        """Write the style, unless there is one that the user saved in QGIS, or something that cannot be read."""
+        style = self.files.style
+        if style is None:
+            return
+        try:
+            ours = not style.exists() or is_generated(style.read_bytes())
+        except OSError as error:
+            self.notes.append(f"{style.name} was kept: {reason(error)}")
+            return
+        if ours:
+            write_new(style, qgis_style(classes, self.table), overwrite=True)
+        else:
+            self.notes.append(
+                f"{style.name} was kept, because it was saved in QGIS: its colors and class names may be others."
+            )
 
     def write_summary(self, row: Mapping[str, Any], *, overwrite: bool) -> None:
         """Write STEM.json. Raises InputError."""

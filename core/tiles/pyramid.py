@@ -365,7 +365,8 @@ def _copy_parts(
     height, width = -(-source.height // base), -(-source.width // base)
     options: dict[str, Any] = {"tiled": True, "blockxsize": 256, "blockysize": 256, "BIGTIFF": "IF_SAFER"}
     if scene is None:
-        options |= {"count": 1, "compress": "deflate", "zlevel": 1, "nodata": source.nodata}
+        options |= {"count": 1, "compress": "deflate", "zlevel": 1}
+        options |= {"nodata": IGNORE if source.nodata is None else source.nodata}  # a PNG names none
         mixing = Resampling.mode if raster.kind == "mask" else Resampling.average
     else:
         options |= {"count": 3, "compress": "jpeg", "jpeg_quality": 92, "photometric": "ycbcr"}

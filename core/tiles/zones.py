@@ -98,12 +98,13 @@ def read_zones(path: Path, scene: Scene) -> tuple[Zone, ...]:
     features = document.get("features") if document.get("type") == "FeatureCollection" else [document]
     crs, zones = crs_name(document), []
     for number, feature in enumerate(features if isinstance(features, list) else [], 1):
-        polygons = projected(tuple(polygons_in(feature, path.name)), crs, scene, path.name)
+        polygons = () if _is_empty(feature) else tuple(polygons_in(feature, path.name))
+        polygons = projected(polygons, crs, scene, path.name)
         geometry = (
             polygons[0] if len(polygons) == 1 else {"type": "GeometryCollection", "geometries": polygons}
         )
         zones.append(Zone(number, _name(feature, number), geometry))
-    if not zones:
+    if not any(True for zone in zones for _ in _points(zone.geometry)):
         raise InputError(
             f"{path.name} has no polygons.", todo="Give a GeoJSON file with at least one polygon."
         )
@@ -145,6 +146,14 @@ def write_zones(path: Path, areas: Sequence[ZoneAreas], classes: Classes, *, ove
     write_new(path, csv_bytes(rows, COLUMNS), overwrite=overwrite)
 
 
+def _is_empty(feature: Any) -> bool:
+    """Return whether a feature has no geometry, or an empty one, as RFC 7946 allows."""
+    if not isinstance(feature, dict) or feature.get("type") != "Feature":
+        return False
+    geometry = feature.get("geometry")
+    return geometry is None or (isinstance(geometry, dict) and geometry.get("coordinates") == [])
+
+
 def _name(feature: Any, number: int) -> str:
     properties = feature.get("properties") if isinstance(feature, dict) else None
     values = [properties.get(key) for key in NAMES] if isinstance(properties, dict) else []
@@ -156,6 +165,8 @@ def _extent(zone: Zone, scene: Scene) -> tuple[tuple[int, int], tuple[int, int],
     """Return the rows and columns of the map that a zone touches, and whether it reaches beyond the map."""
     a, b, c, d, e, f = scene.transform or PIXELS
     points = np.array(list(_points(zone.geometry)), np.float64)
+    if not points.size:
+        return (0, 0), (0, 0), False
     if not np.isfinite(points).all():
         raise InputError(
             f"Zone {zone.number} ({zone.name}) cannot be placed on {scene.name}.",

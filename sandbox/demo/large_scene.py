@@ -52,17 +52,22 @@ def write_scene(path: Path, side: int = SIDE, seed: int = SEED, *, drawn: int = 
     }  # fmt: skip
     for each in (path, labels):
         each.touch(exist_ok=False)  # GDAL would overwrite a file that appeared meanwhile
-    with (
-        rasterio.open(path, "w", count=3, photometric="RGB", predictor=2, **profile) as picture,
-        rasterio.open(labels, "w", count=1, nodata=255, **profile) as classes,
-    ):
-        classes.write_colormap(1, {number: _rgba(color) for number, color in enumerate(COLORS)})
-        classes.update_tags(1, **{f"CLASS_{number}": name for number, name in enumerate(CLASSES)})
-        for window, flip in _blocks(side, block):
-            (top, bottom), (left, right) = window
-            part = (slice(0, bottom - top), slice(0, right - left))
-            picture.write(np.moveaxis(_mirrored(image, flip)[part], 2, 0), window=window)
-            classes.write(_mirrored(ids, flip)[part], 1, window=window)
+    try:
+        with (
+            rasterio.open(path, "w", count=3, photometric="RGB", predictor=2, **profile) as picture,
+            rasterio.open(labels, "w", count=1, nodata=255, **profile) as classes,
+        ):
+            classes.write_colormap(1, {number: _rgba(color) for number, color in enumerate(COLORS)})
+            classes.update_tags(1, **{f"CLASS_{number}": name for number, name in enumerate(CLASSES)})
+            for window, flip in _blocks(side, block):
+                (top, bottom), (left, right) = window
+                part = (slice(0, bottom - top), slice(0, right - left))
+                picture.write(np.moveaxis(_mirrored(image, flip)[part], 2, 0), window=window)
+                classes.write(_mirrored(ids, flip)[part], 1, window=window)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        labels.unlink(missing_ok=True)
+        raise
     return labels
 
 

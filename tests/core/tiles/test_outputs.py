@@ -41,7 +41,7 @@ def write(path: Path, out: Path, *, overwrite: bool = False, confidence: bool = 
             rows = slice(top, top + 350)
             writer.write(Strip(top, LABELS[rows], CONFIDENCE[rows] if confidence else None))
         areas = writer.finish(CLASSES, {"ENDPOINT": "aerial", "MODEL": "s3://m"}, overwrite=overwrite)
-        writer.write_summary({"classes": areas}, overwrite=overwrite)
+        writer.write_summary({"classes": areas, "notes": writer.notes}, overwrite=overwrite)
     assert list(work.iterdir()) == []
     return files
 
@@ -112,6 +112,14 @@ def test_a_style_of_the_user_is_kept(scene_path: Path, tmp_path: Path) -> None:
     (tmp_path / "scene_mask.qml").write_text("mine")
     write(scene_path, tmp_path, overwrite=True)
     assert (tmp_path / "scene_mask.qml").read_text() == "mine"
+    assert "scene_mask.qml was kept" in (tmp_path / "scene.json").read_text()
+
+
+def test_a_folder_in_the_place_of_the_style_is_no_error(scene_path: Path, tmp_path: Path) -> None:
+    """Tiles are paid for by then: the maps are complete without a style, and that is noted."""
+    (tmp_path / "scene_mask.qml").mkdir()
+    assert write(scene_path, tmp_path).mask.exists()
+    assert "scene_mask.qml was kept" in (tmp_path / "scene.json").read_text()
 
 
 def test_areas_are_a_table(files: MapFiles) -> None:

@@ -111,6 +111,30 @@ def test_a_zone_is_named_by_its_properties(
     assert (zone.number, zone.name) == (1, name)
 
 
+def test_a_long_edge_is_straight_in_the_coordinates_of_its_file(labels: LabelMap, tmp_path: Path) -> None:
+    """An edge of a degree with two points covers the same pixels as one with many: a parallel is no line in UTM."""
+    longitude, latitude = TO_DEGREES.transform(*(PLACE @ (200, 150)))
+    west, east, south = longitude - 0.5, longitude + 0.5, latitude - 1
+    corners = [(west, latitude), (east, latitude), (east, south), (west, south), (west, latitude)]
+    many = [(x, latitude) for x in np.linspace(west, east, 2001)] + corners[2:]
+    shapes = [{"type": "Polygon", "coordinates": [outline]} for outline in (corners, many)]
+    features = [{"type": "Feature", "properties": {}, "geometry": shape} for shape in shapes]
+    few, exact = counted(labels, zones(tmp_path, *features))
+    assert few.pixels.tolist() == exact.pixels.tolist()
+    assert int(few.pixels.sum()) == pytest.approx(WIDTH * HEIGHT / 2, rel=0.02)
+
+
+@pytest.mark.parametrize("geometry", [None, {"type": "Polygon", "coordinates": []}])
+def test_a_feature_without_a_geometry_is_an_empty_zone(
+    geometry: object, labels: LabelMap, tmp_path: Path
+) -> None:
+    """RFC 7946 allows them: such a zone has no pixels, and the others are measured."""
+    empty = {"type": "Feature", "properties": {"name": "none"}, "geometry": geometry}
+    first, second = counted(labels, zones(tmp_path, empty, feature((0, 20, 10, 30), name="A")))
+    assert (first.zone.name, int(first.pixels.sum()), first.outside) == ("none", 0, False)
+    assert int(second.pixels.sum()) == 100
+
+
 def test_zones_in_the_system_of_the_map_need_no_conversion(labels: LabelMap, tmp_path: Path) -> None:
     """A file from before RFC 7946 may name its reference system."""
     corners = [PLACE @ point for point in ((10, 30), (60, 30), (60, 90), (10, 90), (10, 30))]

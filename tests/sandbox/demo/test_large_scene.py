@@ -53,3 +53,13 @@ def test_a_side_is_a_number_of_pixels(side: str, tmp_path: Path, capsys: pytest.
     with pytest.raises(SystemExit):
         main([str(tmp_path / "scene.tif"), "--side", side])
     assert "is not a number of pixels" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_finished_is_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After an error no file is left that the next try would be refused for."""
+    path = tmp_path / "missing" / "scene.tif"
+    assert main([str(path), "--side", "32"]) == 1
+    assert "was not written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
