@@ -314,7 +314,10 @@ def resume(
                 f"Not sent again, because they failed: {listing(batch.excluded)}. To send them: --retry-failed"
             )
         if not batch.images:
-            say("There is nothing to resume: every other image has a valid output.")
+            for problem in batch.problems:
+                say(problem.message)
+            if not batch.problems:
+                say("There is nothing to resume: every other image has a valid output.")
             return
         batch = replace(batch, speed=speed_of(state.job, len(state.written)))
         confirm_and_start(backend, batch, StartOptions(yes, dry_run, as_json, follow))
@@ -339,7 +342,8 @@ def clone(
 ) -> None:
     """Start the same job again for all of its images, under another name."""
     with reporting(debug), open_backend() as backend:
-        from core.aws.batch import describe_transform_job, job_inputs, list_outputs, transform_job_tags
+        from core.aws.batch import describe_transform_job, job_inputs, transform_job_tags
+        from core.aws.batch_speed import own_outputs
         from core.batch.job import clone_spec
         from core.batch.prepare import Batch, job_name
         from core.cost.batch import speed_of
@@ -360,7 +364,7 @@ def clone(
             batch = Batch(spec, job_inputs(backend.clients, job)[1].images, problems=problems)
         else:
             batch = checked_batch(backend.clients, spec, notes=tuple(notes))
-        speed = speed_of(job, len(list_outputs(backend.clients, job).objects))
+        speed = speed_of(job, own_outputs(backend.clients, job))
         batch = replace(batch, speed=speed or batch.speed)
         confirm_and_start(backend, batch, StartOptions(yes, dry_run, as_json, follow))
 

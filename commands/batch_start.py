@@ -24,7 +24,7 @@ from commands.common import (
     say,
 )
 from commands.plans import confirm_and_execute, confirmed, execute_plan, journal
-from core.errors import InputError, SettingsError
+from core.errors import InputError, SettingsError, ThrottledError
 from core.text import listing, plural
 
 if TYPE_CHECKING:
@@ -144,9 +144,13 @@ def checked_batch(
         )
     noted = tuple(Problem("input_uri", note, "warning") for note in notes)
     unread: list[str] = []
-    speed = expected_speed(
-        clients, spec.model, spec.instance_type, endpoint=endpoint, now=datetime.now(UTC), notes=unread
-    )
+    try:
+        speed = expected_speed(
+            clients, spec.model, spec.instance_type, endpoint=endpoint, now=datetime.now(UTC), notes=unread
+        )
+    except ThrottledError as error:  # it is only an estimate
+        speed = None
+        unread.append(f"The seconds per image are unknown. {error}")
     for note in unread:
         say(note)
     return replace(batch, model=model, speed=speed, problems=(*noted, *batch.problems))

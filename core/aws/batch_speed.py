@@ -58,7 +58,7 @@ def earlier_speed(clients: Clients, model: str, instance_type: str) -> Speed | N
             best = job
             break
         best = best or job
-    return None if best is None else speed_of(best, _outputs(clients, best))
+    return None if best is None else speed_of(best, own_outputs(clients, best))
 
 
 def endpoint_speed(clients: Clients, endpoint: str, now: datetime) -> Speed | None:
@@ -70,7 +70,7 @@ def endpoint_speed(clients: Clients, endpoint: str, now: datetime) -> Speed | No
     return Speed(seconds, f"{seconds:.2f} s per image, the median of {endpoint} in the last 24 hours.")
 
 
-def _outputs(clients: Clients, job: TransformJob) -> int:
+def own_outputs(clients: Clients, job: TransformJob) -> int:
     """Return how many outputs a job has written; those of other jobs below its prefix too if its inputs are gone."""
     outputs = list_outputs(clients, job)
     try:

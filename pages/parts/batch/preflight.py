@@ -61,7 +61,11 @@ def price_of(
     speed = None
     if clone is not None:
         outputs = data.outputs(connection, clone)
-        speed = speed_of(clone, len(outputs.value.objects))
+        placed = data.inputs(connection, clone).value
+        own = outputs.value  # other jobs may write below the same prefix
+        if placed.complete and placed.inputs.images:
+            own = own.of(placed.inputs)
+        speed = speed_of(clone, len(own.objects))
         _why_unknown(f"The speed of {clone.name} is unknown.", outputs.failure)
     if speed is None and (batch.spec.model or endpoint):
         measured = data.speed(connection, batch.spec.model, batch.spec.instance_type, endpoint)
