@@ -40,7 +40,7 @@ class TiledMap {
   /** Shows the map at an address. Another address of the same map, with a newer link, keeps the view. */
   async show({ address }, trigger) {
     this.trigger = trigger;
-    if (address === this.tiles.address) return;
+    if (address === this.tiles.address && !this.renewing) return; // within the hour, a renewed link is the same
     this.tiles.setAddress(address);
     await this.open();
   }

@@ -264,6 +264,8 @@ class Maps:
         map_id, holder, expires = PAYLOAD.unpack(payload)
         with self._lock:
             source, session = self._maps.get(map_id), self._sessions.get(holder)
+            if source is not None:
+                self._maps.move_to_end(map_id)
         if source is None or session is None or self.now() >= expires or not self.session_open(session):
             return None
         return source
