@@ -37,7 +37,7 @@ from commands.inference_options import clear_partial_files, endpoint_to_invoke, 
 from commands.memory import limit_memory
 from commands.segment_compare import (
     check_compared,
-    check_tables,
+    check_files,
     print_comparison,
     say_prices,
     write_comparison,
@@ -329,7 +329,7 @@ def _segment_local(options: LocalOptions) -> None:
         infos = [endpoint_to_invoke(clients, name) for name in names]
         if options.compare:
             check_compared(infos)
-            check_tables(options.out, replace=options.overwrite or options.resume)
+            check_files(options.out, paths, replace=options.overwrite or options.resume)
             say_prices(clients, infos, len(paths))
         if skipped:
             say(f"Skipped results, subfolders and files that are not images: {listing(skipped)}.")

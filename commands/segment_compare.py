@@ -35,9 +35,13 @@ def check_compared(infos: Sequence[EndpointInfo]) -> None:
         )
 
 
-def check_tables(folder: Path, *, replace: bool) -> None:
-    """Raise InputError if the tables of an earlier comparison exist and may not be replaced."""
-    for name in TABLES:
+def check_files(folder: Path, images: Sequence[Path], *, replace: bool) -> None:
+    """Raise InputError if files of an earlier comparison exist and may not be replaced."""
+    from core.inference.comparison import DIFF_SUFFIX
+    from core.inference.export import unique_stems
+
+    stems = unique_stems([image.name for image in images])
+    for name in (*TABLES, *(f"{stem}{DIFF_SUFFIX}" for stem in stems)):
         if not replace and (folder / name).exists():
             raise InputError(
                 f"{folder / name} already exists.",

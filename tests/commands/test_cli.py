@@ -147,6 +147,20 @@ def test_two_endpoints_are_compared(
     )
 
 
+def test_a_file_in_the_place_of_a_difference_is_kept(
+    run: Run, endpoint: str, sandbox_server: Sandbox, make_endpoint: Any, photos: Path
+) -> None:
+    """A STEM_diff.png that exists is an error before an endpoint is invoked, and no mask is written."""
+    other = make_endpoint(sandbox_server, files=FILES)
+    out = photos.parent / "mine"
+    out.mkdir()
+    (out / "b_diff.png").write_bytes(b"mine")
+    done = run("segment", photos / "b.png", "--endpoint", endpoint, "--compare", other, "--out", out)
+    assert done.exit_code == 1
+    assert "b_diff.png already exists" in " ".join(done.stderr.split())
+    assert [(path.name, path.read_bytes()) for path in out.iterdir()] == [("b_diff.png", b"mine")]
+
+
 def test_an_endpoint_is_not_compared_with_itself(
     run: Run, endpoint: str, photos: Path, tmp_path: Path
 ) -> None:
